@@ -44,6 +44,10 @@ class BadInput(Refused):
     """What was given cannot be read as what it should be."""
 
 
+class LabelOutsideImage(BadInput):
+    """A label whose box is not within its image."""
+
+
 class BadMarking(Refused):
     """A marking or clearance that the site's policy does not know."""
 

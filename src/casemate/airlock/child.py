@@ -1,0 +1,91 @@
+"""The process that reads what arrived: `python -m casemate.airlock.child`, started by `pool`.
+
+Rules. It is told its limits first, confines itself, then answers one file after another until its input ends. It loads
+what its scanners need before it confines itself. An error that no scanner answers ends it, and its parent reports that
+as a refusal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from casemate.airlock import formats, scanners
+from casemate.airlock.confine import allow_processor_s, confine
+from casemate.airlock.limits import ScanLimits
+from casemate.airlock.messages import Unpacker, pack
+from casemate.airlock.report import Finding
+
+_READ_BYTES = 1 << 16
+
+
+def main() -> None:
+    """Read the first message, then files, from standard input; answer on standard output."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # a library that prints must not speak in our name
+    messages = _messages()
+    start = next(messages)
+    limits = ScanLimits(**start["limits"])
+    allowed = frozenset(start["allowed"])
+    versions = {name: scanners.find(name).versions() for name in start["scanners"]}
+    facts = confine(Path(start["folder"]), memory_bytes=limits.memory_bytes)
+    _write(out, {"confinement": facts, "versions": versions})
+    for message in messages:
+        allow_processor_s(limits.time_for(message["size"]))
+        answer = look(Path(start["folder"]), message["path"], allowed, limits)
+        _write(out, {"path": message["path"], **answer})
+
+
+def look(folder: Path, path: str, allowed: frozenset[str], limits: ScanLimits) -> dict[str, Any]:
+    """The answer for one file: its type, the scanner that read it and what it found."""
+    file = folder / path
+    with file.open("rb") as stream:
+        head = stream.read(formats.HEAD_BYTES)
+    type_name = formats.sniff(head, path)
+    finding = _refuse_type(type_name, path, allowed)
+    if finding is not None:
+        return _answer(type_name, "formats", [finding])
+    scanner = formats.FORMATS[type_name].scanner
+    if scanner not in scanners.names():
+        return _answer(type_name, scanner, [Finding("scanner", f"a scanner named {scanner}", "none")])
+    return _answer(type_name, scanner, scanners.find(scanner).scan(file, type_name, limits))
+
+
+def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding | None:
+    sidecar = next((s for s in formats.SIDECARS if path.lower().endswith(s)), None)
+    if sidecar:
+        return Finding("format", "an image without side files", f"{sidecar}, which image readers open by name")
+    if type_name not in allowed:
+        hint = "; unpack it first" if type_name.endswith("archive") else ""
+        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{type_name}{hint}")
+    if not formats.agrees(type_name, path):
+        end = formats.ending(path)
+        expected = f"a name ending in {_endings(type_name)}, as its bytes are {type_name}"
+        return Finding("name", expected, f".{end}" if end else "no ending")
+    return None
+
+
+def _endings(type_name: str) -> str:
+    return " or ".join(f".{end}" for end in sorted(formats.FORMATS[type_name].endings) if end)
+
+
+def _answer(type_name: str, scanner: str, findings: list[Finding]) -> dict[str, Any]:
+    return {"type": type_name, "scanner": scanner, "findings": [finding.to_json() for finding in findings]}
+
+
+def _messages() -> Iterator[dict[str, Any]]:
+    unpacker = Unpacker()
+    while data := os.read(0, _READ_BYTES):
+        yield from unpacker.feed(data)
+
+
+def _write(fd: int, message: dict[str, Any]) -> None:
+    data = memoryview(pack(message))
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Which formats there are, how their bytes begin, and which names they may have.
+
+Rules. A file's type is what its bytes say; its name must agree. What may come in is a set of types; every other type is
+only known so that a refusal can say what was found. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+HEAD_BYTES = 4096
+UNKNOWN = "unknown binary"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A type that may be let in: the scanner that reads it and the endings that its names may have."""
+
+    name: str
+    scanner: str
+    endings: frozenset[str]
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("png", "image", frozenset({"png"})),
+        Format("jpeg", "image", frozenset({"jpg", "jpeg"})),
+        Format("tiff", "image", frozenset({"tif", "tiff"})),
+        Format("webp", "image", frozenset({"webp"})),
+        Format("json", "json_text", frozenset({"json"})),
+        Format("geojson", "json_text", frozenset({"geojson"})),
+        Format("xml", "xml_text", frozenset({"xml"})),
+        Format("csv", "csv_text", frozenset({"csv", "tsv"})),
+        # "" is a name without an ending: README, LICENSE. The last four are world files: six numbers.
+        Format(
+            "text",
+            "plain_text",
+            frozenset({"", "txt", "md", "names", "data", "yaml", "yml", "toml", "tfw", "jgw", "pgw", "wld"}),
+        ),
+    )
+}
+IMAGERY = frozenset(FORMATS)
+_TEXTS = frozenset(name for name, f in FORMATS.items() if f.scanner != "image")
+
+# Readers of images open these along with an image, by name, and would take data from them that nobody looked at.
+SIDECARS = (".aux.xml", ".ovr", ".msk", ".vrt")
+
+_MAGIC = (
+    ("png", re.compile(rb"\x89PNG\r\n\x1a\n")),
+    ("jpeg", re.compile(rb"\xff\xd8\xff")),
+    ("tiff", re.compile(rb"II[*+]\x00|MM\x00[*+]")),
+    ("webp", re.compile(rb"RIFF....WEBP", re.DOTALL)),
+    ("GIF picture", re.compile(rb"GIF8[79]a")),
+    ("BMP picture", re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL)),
+    ("JPEG 2000 picture", re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51")),
+    ("ZIP archive", re.compile(rb"PK(\x03\x04|\x05\x06|\x07\x08)")),
+    ("gzip archive", re.compile(rb"\x1f\x8b\x08")),
+    ("bzip2 archive", re.compile(rb"BZh[1-9]1AY&SY")),
+    ("xz archive", re.compile(rb"\xfd7zXZ\x00")),
+    ("Zstandard archive", re.compile(rb"[\x22-\x28]\xb5\x2f\xfd")),
+    ("7-Zip archive", re.compile(rb"7z\xbc\xaf\x27\x1c")),
+    ("RAR archive", re.compile(rb"Rar!\x1a\x07")),
+    ("tar archive", re.compile(rb".{257}ustar", re.DOTALL)),
+    ("ar archive", re.compile(rb"!<arch>\n")),
+    ("cpio archive", re.compile(rb"07070[127]|\xc7\x71|\x71\xc7")),
+    ("ELF program", re.compile(rb"\x7fELF")),
+    ("Windows program", re.compile(rb"MZ.{58}", re.DOTALL)),
+    ("Mach-O program", re.compile(rb"[\xfe\xca-\xcf]\xfa\xed\xfe|\xfe\xed\xfa[\xce\xcf]")),
+    ("Java class", re.compile(rb"\xca\xfe\xba\xbe")),
+    ("WebAssembly program", re.compile(rb"\x00asm")),
+    ("pickle", re.compile(rb"\x80[\x02-\x05][\x8c\x95}\]()cXqN]")),
+    ("PDF document", re.compile(rb"%PDF-")),
+    ("SQLite database", re.compile(rb"SQLite format 3\x00")),
+    ("HDF5 or netCDF file", re.compile(rb"\x89HDF\r\n\x1a\n|CDF[\x01\x02\x05]")),
+    ("NumPy array", re.compile(rb"\x93NUMPY")),
+    ("script", re.compile(rb"#!\s*/")),
+)
+# GDAL takes a file for a virtual raster when this word stands anywhere near its beginning.
+_VIRTUAL = re.compile(rb"<VRTDataset", re.IGNORECASE)
+_MARKUP = (
+    ("SVG picture", re.compile(rb"<svg[\s>]", re.IGNORECASE)),
+    ("HTML page", re.compile(rb"<html[\s>]|<!doctype\s+html|<script[\s>]", re.IGNORECASE)),
+)
+_XML = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s/>])")
+_NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+def ending(path: str) -> str:
+    """What stands after the last dot of a name, in lower case; nothing where there is no dot or only a leading one."""
+    stem, dot, end = path.rpartition("/")[2].rpartition(".")
+    return end.lower() if dot and stem else ""
+
+
+def sniff(head: bytes, path: str) -> str:
+    """The type that a file's first bytes say it is; a name only tells one kind of text from another."""
+    for name, magic in _MAGIC:
+        if magic.match(head):
+            return name
+    if _NOT_TEXT.search(head):
+        return UNKNOWN
+    end = ending(path)
+    if not head and not any(end in FORMATS[name].endings for name in _TEXTS):
+        return "empty file"
+    markup = _sniff_markup(head) if end != "md" else None
+    if _VIRTUAL.search(head):
+        markup = "GDAL virtual raster, which points to other files"
+    return markup or next((name for name in sorted(_TEXTS) if end in FORMATS[name].endings), "text")
+
+
+def _sniff_markup(head: bytes) -> str | None:
+    if not _XML.match(head):
+        return None
+    return next((name for name, markup in _MARKUP if markup.search(head)), "xml")
+
+
+def agrees(type_name: str, path: str) -> bool:
+    """Whether a file of this type may have this name."""
+    return type_name in FORMATS and ending(path) in FORMATS[type_name].endings
+
+
+def names_allowed(allowed: frozenset[str]) -> str:
+    """What is allowed, for a message."""
+    return ", ".join(sorted(allowed))

@@ -1,0 +1,84 @@
+"""JSON and GeoJSON: parsed whole, without what two readers would understand differently.
+
+Repeated names, NaN and deep nesting are findings, and so is a GeoJSON coordinate system given by a link.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from casemate.airlock.limits import ScanLimits
+from casemate.airlock.report import Finding
+from casemate.airlock.text import read_text
+
+_STRING = re.compile(r'"[^"]*"')
+_NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
+_STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
+_GEOJSON = frozenset(
+    {
+        "FeatureCollection", "Feature", "Point", "LineString", "Polygon",
+        "MultiPoint", "MultiLineString", "MultiPolygon", "GeometryCollection",
+    }
+)  # fmt: skip
+
+
+class _NotPlainError(ValueError):
+    """A value that JSON does not have, or a name given twice."""
+
+
+def versions() -> dict[str, str]:
+    """The scanner's version."""
+    return {"json_text": "1"}
+
+
+def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
+    """Whether it is JSON, whole."""
+    text, findings = read_text(file, limits)
+    if findings:
+        return findings
+    depth = nesting(text)
+    if depth > limits.max_nesting:
+        return [Finding("json", f"at most {limits.max_nesting} levels of nesting", str(depth))]
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except ValueError as why:
+        return [Finding("json", "JSON", str(why))]
+    except RecursionError:
+        return [Finding("json", f"at most {limits.max_nesting} levels of nesting", "too many to parse")]
+    return _check_geojson(value) if type_name == "geojson" else []
+
+
+def nesting(text: str) -> int:
+    """How deep brackets are nested, outside strings."""
+    plain = text.replace("\\\\", "").replace('\\"', "") if "\\" in text else text
+    brackets = _NOT_BRACKETS.sub("", _STRING.sub("", plain))
+    return max(accumulate(_STEP[b] for b in brackets), default=0)
+
+
+def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _NotPlainError(f"the name {twice!a} twice in one object")
+    return value
+
+
+def _no_constant(word: str) -> None:
+    raise _NotPlainError(f"{word}, which JSON does not have")
+
+
+def _check_geojson(value: Any) -> list[Finding]:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind not in _GEOJSON:
+        return [Finding("geojson", "a GeoJSON object", f"type {kind!a}")]
+    crs = value.get("crs")
+    if isinstance(crs, dict) and crs.get("type") == "link":
+        return [Finding("geojson", "a coordinate system given by name", "a link to another file")]
+    return []

@@ -1,0 +1,110 @@
+"""What inspection found: one line a file, kept even when clean.
+
+The JSON is one file a line, so that `grep` finds a file and a `diff` shows a change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from casemate.errors import InspectionRefused
+from casemate.store.digest import Digest
+
+FORMAT = "casemate-inspection/1"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A reason to refuse a file: the rule, what it expects, and what was found."""
+
+    rule: str
+    expected: str
+    found: str
+
+    def to_json(self) -> dict[str, str]:
+        """The finding as a JSON object."""
+        return {"rule": self.rule, "expected": self.expected, "found": self.found}
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """What was found about one file: its type by its bytes, the scanner that read it, and reasons to refuse it."""
+
+    path: str
+    digest: Digest
+    size: int
+    type: str
+    scanner: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """The file's line."""
+        return {
+            "path": self.path,
+            "digest": str(self.digest),
+            "size": self.size,
+            "type": self.type,
+            "scanner": self.scanner,
+            "verdict": "clean" if self.clean else "refused",
+            "findings": [finding.to_json() for finding in self.findings],
+        }
+
+
+@dataclass(frozen=True)
+class InspectionReport:
+    """Every file with its verdict, the versions of what read them, and how the readers were confined."""
+
+    files: tuple[InspectedFile, ...]
+    dropped: tuple[str, ...]
+    allowed: tuple[str, ...]
+    scanners: Mapping[str, Mapping[str, str]]
+    confinement: Mapping[str, bool | int]
+
+    @property
+    def refused(self) -> tuple[InspectedFile, ...]:
+        """The files in which something was found."""
+        return tuple(file for file in self.files if not file.clean)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found in any file."""
+        return not self.refused
+
+    def to_json(self) -> bytes:
+        """The report: a head, then one line a file."""
+        head = {
+            "allowed": list(self.allowed),
+            "confinement": dict(self.confinement),
+            "dropped": list(self.dropped),
+            "format": FORMAT,
+            "scanners": {name: dict(sorted(versions.items())) for name, versions in sorted(self.scanners.items())},
+            "totals": {
+                "bytes": sum(file.size for file in self.files),
+                "files": len(self.files),
+                "refused": len(self.refused),
+            },
+            "verdict": "clean" if self.clean else "refused",
+        }
+        lines = [f"{json.dumps(key)}: {json.dumps(value, sort_keys=True)}" for key, value in head.items()]
+        files = ",\n  ".join(json.dumps(file.to_json(), sort_keys=True) for file in self.files)
+        lines.append(f'"files": [\n  {files}\n ]')
+        return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
+
+
+def require_clean(report: InspectionReport) -> None:
+    """Raise InspectionRefused with the first finding and how many files are refused, unless the report is clean."""
+    if report.clean:
+        return
+    first = report.refused[0]
+    finding = first.findings[0]
+    others = len(report.refused) - 1
+    more = f" (and {others} more of {len(report.files)} files refused)" if others else ""
+    raise InspectionRefused(first.path, expected=finding.expected, found=f"{finding.found}{more}")

@@ -1,0 +1,43 @@
+"""What exists, from what, for whom: entries, lineage, runs, people, projects and the journal.
+
+Rules. All reading goes through `catalog.seen_by(reader)`; what it answers is what a catalog would that never held
+anything above the reader (ADR 0002). One act is one transaction with its line in the journal; refusals have lines too.
+Entries never change. Identifiers are random.
+"""
+
+from casemate.catalog.catalog import Catalog
+from casemate.catalog.entries import KINDS, Entry, NewEntry
+from casemate.catalog.journal import Act, Head, Journal, JournalLine, Sign, verify
+from casemate.catalog.lineage import Edge, Lineage
+from casemate.catalog.people import ROLES, Person
+from casemate.catalog.projects import Project
+from casemate.catalog.runs import RUN_KINDS, NewRun, Run
+from casemate.catalog.site import Reader
+from casemate.catalog.view import EntryPage, Facets, JournalPage, RunPage, View
+
+__all__ = [
+    "KINDS",
+    "ROLES",
+    "RUN_KINDS",
+    "Act",
+    "Catalog",
+    "Edge",
+    "Entry",
+    "EntryPage",
+    "Facets",
+    "Head",
+    "Journal",
+    "JournalLine",
+    "JournalPage",
+    "Lineage",
+    "NewEntry",
+    "NewRun",
+    "Person",
+    "Project",
+    "Reader",
+    "Run",
+    "RunPage",
+    "Sign",
+    "View",
+    "verify",
+]

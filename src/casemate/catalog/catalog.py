@@ -1,0 +1,239 @@
+"""The front door of the catalog: open it, see it as somebody, write in it as somebody.
+
+Rules. One act is one transaction: what is written and its line in the journal land together or not at all. A refused
+act writes nothing but its refusal, in a transaction of its own. An act's line is marked like what was written; a
+refusal's as high as its actor may have read, because its words may echo any of it. What `sign` returns goes into the
+line: the signature of who acts, over the act.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, select
+
+from casemate.catalog import entries, journal, people, projects, runs, schema
+from casemate.catalog.audit import audit
+from casemate.catalog.database import Database
+from casemate.catalog.entries import Entry, NewEntry
+from casemate.catalog.journal import Head, Journal, Sign
+from casemate.catalog.people import Person
+from casemate.catalog.projects import Project
+from casemate.catalog.runs import NewRun, Run
+from casemate.catalog.site import Reader, Site
+from casemate.catalog.text import Chance, Clock, fingerprint
+from casemate.catalog.view import View
+from casemate.errors import NotFound, Refused
+from casemate.markings import Marking, Policy
+
+_T = TypeVar("_T")
+
+JOURNALLED = "in the journal"  # the note on a refusal that has its line, so that nobody up the stack writes another
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class _Done(Generic[_T]):
+    """What an act wrote: the value, the marking of its line, what the line is about, and the record to fingerprint."""
+
+    value: _T
+    marking: Marking
+    about: str
+    record: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """An open catalog."""
+
+    site: Site
+    journal: Journal
+    _database: Database
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        policy: Policy,
+        *,
+        ceiling: Marking | None = None,
+        clock: Clock = _now,
+        chance: Chance = secrets.token_bytes,
+    ) -> Catalog:
+        """Open the catalog at `url` (`sqlite:///PATH`), making or migrating its tables; `ceiling` is the site's."""
+        site = Site(policy, ceiling, clock, chance)
+        database = Database.open(url, clock)
+        return cls(site, Journal(database, site), database)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+    def seen_by(self, reader: Reader) -> View:
+        """The catalog as `reader` sees it: the only way to list, find or count."""
+        return View(reader, self._database, self.site)
+
+    # ── Signing in: before there is a reader ─────────────────────────────────────────────────────────────────────────
+    def sign_in(self, name: str) -> Person:
+        """The record of `name`, for the caller to check their key against; NotFound. Nothing else may read it so."""
+        with self._database.reading() as connection:
+            return people.get(connection, self.site, name)
+
+    def sign_in_by_key(self, keyid: str) -> Person:
+        """The record of whose key is `keyid`, for the caller to check a signature with; NotFound."""
+        with self._database.reading() as connection:
+            return people.get_by_key(connection, self.site, keyid)
+
+    # ── Entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    def register(self, new: NewEntry, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Entry:
+        """Write an entry, its lineage and its line in the journal, or none of them."""
+
+        def work(connection: Connection) -> _Done[Entry]:
+            entry, record = entries.register(connection, self.site, new, by)
+            return _Done(entry, entry.marking, entry.id, record, {"digest": str(entry.digest)})
+
+        return self._act(by, "entry.register", f"{new.kind} {new.project}/{new.name}", reason, sign, work)
+
+    # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+    def add_run(self, new: NewRun, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Run:
+        """Write a pending run."""
+
+        def work(connection: Connection) -> _Done[Run]:
+            return _run_done(connection, runs.add(connection, self.site, new, by))
+
+        return self._act(by, "run.add", f"{new.kind} run in {new.project}", reason, sign, work)
+
+    def change_run(
+        self,
+        run: str,
+        *,
+        by: Reader,
+        state: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+        reason: str = "",
+        sign: Sign | None = None,
+    ) -> Run:
+        """Move a run to another state, add to its facts, or both."""
+
+        def work(connection: Connection) -> _Done[Run]:
+            return _run_done(connection, runs.change(connection, self.site, run, state, facts or {}, by))
+
+        return self._act(by, f"run.{state or 'note'}", f"run {run}", reason, sign, work)
+
+    # ── People and projects ──────────────────────────────────────────────────────────────────────────────────────────
+    def enrol(self, person: Person, *, reason: str = "", sign: Sign | None = None) -> Person:
+        """Write the first person of an empty site, an officer, who enrols themself."""
+
+        def work(connection: Connection) -> _Done[Person]:
+            people.enrol(connection, self.site, person)
+            return self._person_done(connection, person)
+
+        by = Reader(person.name, person.clearance)
+        return self._act(by, "person.enrol", f"person {person.name}", reason, sign, work)
+
+    def add_person(self, person: Person, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Person:
+        """Write a person, by an officer."""
+
+        def work(connection: Connection) -> _Done[Person]:
+            people.add(connection, self.site, person, by)
+            return self._person_done(connection, person)
+
+        return self._act(by, "person.add", f"person {person.name}", reason, sign, work)
+
+    def change_person(self, person: Person, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Person:
+        """Replace the record of the person of that name, by an officer."""
+
+        def work(connection: Connection) -> _Done[Person]:
+            people.change(connection, self.site, person, by)
+            return self._person_done(connection, person)
+
+        return self._act(by, "person.change", f"person {person.name}", reason, sign, work)
+
+    def add_project(
+        self,
+        name: str,
+        marking: Marking,
+        *,
+        by: Reader,
+        members: Iterable[str] = (),
+        description: str = "",
+        reason: str = "",
+        sign: Sign | None = None,
+    ) -> Project:
+        """Write a project, by an officer who may read it."""
+
+        def work(connection: Connection) -> _Done[Project]:
+            project = projects.add(connection, self.site, name, marking, members, description, by)
+            return _Done(project, project.marking, project.id, project.record(), {"members": sorted(project.members)})
+
+        return self._act(by, "project.add", f"project {name}", reason, sign, work)
+
+    def change_project(
+        self,
+        project: str,
+        *,
+        by: Reader,
+        members: Iterable[str],
+        description: str | None = None,
+        reason: str = "",
+        sign: Sign | None = None,
+    ) -> Project:
+        """Replace the members of a project (and its description, unless None), by an officer who may read it."""
+
+        def work(connection: Connection) -> _Done[Project]:
+            after = projects.change(connection, self.site, project, members, description, by)
+            return _Done(after, after.marking, after.id, after.record(), {"members": sorted(after.members)})
+
+        return self._act(by, "project.change", f"project {project}", reason, sign, work)
+
+    # ── Proof ────────────────────────────────────────────────────────────────────────────────────────────────────────
+    def verify(self, expected: Head | None = None) -> Head:
+        """Verify the journal's chain, then every entry, run, project and person against it. Not for readers.
+
+        JournalBroken names the first thing that does not hold; `expected` is a head that was kept elsewhere.
+        """
+        with self._database.reading() as connection:
+            return audit(connection, self.site, expected)
+
+    def _person_done(self, connection: Connection, person: Person) -> _Done[Person]:
+        written = people.get(connection, self.site, person.name)
+        marking = people.mark_of(self.site, written)
+        facts = {"clearance": str(written.clearance), "roles": sorted(written.roles), "keyid": written.keyid}
+        return _Done(written, marking, written.name, written.record(), facts)
+
+    def _act(
+        self,
+        by: Reader,
+        verb: str,
+        subject: str,
+        reason: str,
+        sign: Sign | None,
+        work: Callable[[Connection], _Done[_T]],
+    ) -> _T:
+        try:
+            with self._database.writing() as connection:
+                done = work(connection)
+                act = journal.written_by(
+                    self.site, by, verb, subject, outcome="done", reason=reason, marking=done.marking,
+                    about=done.about, facts=done.facts, record=fingerprint(done.record),
+                )  # fmt: skip
+                journal.append(connection, act, done.marking, sign)
+                return done.value
+        except (Refused, NotFound) as no:
+            self.journal.append(by, verb, subject, outcome="refused", reason=str(no), sign=sign)
+            no.add_note(JOURNALLED)
+            raise
+
+
+def _run_done(connection: Connection, run: Run) -> _Done[Run]:
+    row = connection.execute(select(schema.run).where(schema.run.c.id == run.id)).one()
+    facts = {"state": run.state, "plan": str(run.plan_digest)}
+    return _Done(run, run.marking, run.id, runs.record_of(row), facts)

@@ -1,0 +1,176 @@
+"""Entries: one immutable thing each, with its digest, its marking and its origin.
+
+Rules. No marking, no entry. An entry's marking is at least the join of its parents' and its project's. A name is taken
+only in the same project, for the same kind, at the same marking, so that what exists above never refuses what is made
+below. Nothing changes or removes an entry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from casemate.catalog import people, projects, schema
+from casemate.catalog.paging import among
+from casemate.catalog.site import Reader, Site, at_least, note
+from casemate.catalog.text import canonical, checked_name, is_id, new_id, time_of, time_text
+from casemate.errors import BadInput, NameTaken, NotFound
+from casemate.markings import Marking
+from casemate.markings.policy import fold
+from casemate.store.digest import Digest
+
+KINDS = ("dataset", "model", "report", "approval", "release", "revocation", "policy")
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class NewEntry:
+    """What is about to be registered; `parents` are the identifiers of what it was made from."""
+
+    kind: str
+    name: str
+    project: str
+    marking: Marking
+    digest: Digest
+    parents: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One immutable thing in the catalog; `project` is the project's name, `parents` are identifiers."""
+
+    id: str
+    kind: str
+    name: str
+    project: str
+    marking: Marking
+    digest: Digest
+    parents: tuple[str, ...]
+    facts: Mapping[str, Any]
+    author: str
+    created: datetime
+
+    def __str__(self) -> str:
+        """Enough to tell it from its namesakes."""
+        return f"{self.kind} {self.project}/{self.name} at {self.marking} ({self.id})"
+
+
+def register(connection: Connection, site: Site, new: NewEntry, by: Reader) -> tuple[Entry, dict[str, Any]]:
+    """Write an entry and its lineage; also returns its record, which the journal fingerprints."""
+    author = people.standing(connection, site, by)
+    if new.kind not in KINDS:
+        raise BadInput("kind", expected=f"one of {', '.join(KINDS)}", found=repr(new.kind))
+    name = checked_name(new.name, thing=new.kind)
+    thing = f"{new.kind} {name}"
+    facts = canonical(new.facts, thing=f"facts of {thing}")
+    marking = site.admit_from(new.marking, by, thing=thing)
+    seen = site.seen_by(connection, by)
+    project = projects.acting_in(connection, site, seen, new.project, by)
+    parents = made_from(connection, site, seen, new.parents, thing=thing)
+    at_least(marking, [project.marking, *(p.marking for p in parents)], thing=thing)
+    _refuse_taken(connection, new.kind, name, project, marking)
+    identifier, created = new_id(site.chance), time_text(site.clock())
+    row = {
+        "id": identifier,
+        "kind": new.kind,
+        "name": name,
+        "project": project.id,
+        "marking": note(connection, marking),
+        "digest": str(new.digest),
+        "facts": facts,
+        "author": author.name,
+        "created": created,
+    }
+    connection.execute(schema.entry.insert().values({**row, "folded": fold(name)}))
+    links = [{"child": identifier, "parent": p.id, "place": place} for place, p in enumerate(parents)]
+    if links:
+        connection.execute(schema.lineage.insert(), links)
+    record = {**row, "parents": list(new.parents)}
+    entry = Entry(
+        identifier, new.kind, name, project.name, marking, new.digest, tuple(new.parents), json.loads(facts),
+        author.name, time_of(created),
+    )  # fmt: skip
+    return entry, record
+
+
+def made_from(
+    connection: Connection, site: Site, seen: Sequence[str], parents: Sequence[str], *, thing: str
+) -> tuple[Entry, ...]:
+    """The entries that something is made from; NotFound for the first that the reader may not read."""
+    if len(set(parents)) != len(parents):
+        raise BadInput(f"parents of {thing}", expected="each parent once", found="one of them twice")
+    found = {entry.id: entry for entry in load(connection, site, seen, parents)}
+    for parent in parents:
+        if parent not in found:
+            raise none_such(parent)
+    return tuple(found[parent] for parent in parents)
+
+
+def none_such(text: str) -> NotFound:
+    """The one way to say that there is none, or none for this reader."""
+    return NotFound(text, expected="an entry that you may read", found="none")
+
+
+def load(connection: Connection, site: Site, seen: Sequence[str], ids: Iterable[str]) -> list[Entry]:
+    """The entries with these identifiers at the markings `seen`, in the order of `ids`."""
+    wanted = [i for i in ids if isinstance(i, str) and is_id(i)]
+    found: dict[str, Entry] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        parents = _parents(connection, seen, chunk)
+        query = select(schema.entry, schema.project.c.name.label("project_name")).join(schema.project)
+        query = query.where(schema.entry.c.id.in_(chunk), among(schema.entry.c.marking, seen))
+        found |= {row.id: _entry(site, row, parents.get(row.id, ())) for row in connection.execute(query)}
+    return [found[i] for i in wanted if i in found]
+
+
+def record_of(row: Row[Any], parents: Sequence[str]) -> dict[str, Any]:
+    """The record of a row of the table, as `register` gave it to the journal."""
+    values = row._asdict()
+    values.pop("folded")
+    return {**values, "parents": list(parents)}
+
+
+def _refuse_taken(connection: Connection, kind: str, name: str, project: projects.Project, marking: Marking) -> None:
+    table = schema.entry
+    taken = select(table.c.id).where(
+        table.c.name == name,
+        table.c.marking == str(marking),
+        table.c.project == project.id,
+        table.c.kind == kind,
+    )
+    if connection.execute(taken).first() is not None:
+        expected = f"a name that no {kind} of the project has at {marking}"
+        raise NameTaken(f"{kind} {project.name}/{name}", expected=expected, found=f"a {kind} of that name")
+
+
+def _parents(connection: Connection, seen: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Parents by child, both ends read by the same reader: a link is never shown without what it leads to."""
+    link, parent = schema.lineage, schema.entry
+    query = select(link.c.child, link.c.parent).join(parent, parent.c.id == link.c.parent)
+    query = query.where(link.c.child.in_(ids), among(parent.c.marking, seen)).order_by(link.c.child, link.c.place)
+    found: dict[str, tuple[str, ...]] = {}
+    for child, made_of in connection.execute(query):
+        found[child] = (*found.get(child, ()), made_of)
+    return found
+
+
+def _entry(site: Site, row: Row[Any], parents: tuple[str, ...]) -> Entry:
+    return Entry(
+        id=row.id,
+        kind=row.kind,
+        name=row.name,
+        project=row.project_name,
+        marking=site.marking(row.marking),
+        digest=Digest.parse(row.digest),
+        parents=parents,
+        facts=json.loads(row.facts),
+        author=row.author,
+        created=time_of(row.created),
+    )

@@ -1,0 +1,107 @@
+"""The numbered steps that make and change the tables, each applied once, under the writer's lock, and recorded.
+
+Rules. A step that was released is never edited: its SHA-256 is recorded when it is applied and compared at every
+opening. A catalog that a newer Casemate has changed is refused, not guessed at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, inspect, select
+
+from casemate.catalog import schema
+from casemate.catalog.text import Clock, time_text
+from casemate.errors import NotTrusted, Unavailable
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step: portable SQL, then the tables that become append-only."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+    append_only: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what the step does, in hexadecimal."""
+        return hashlib.sha256("\0".join([*self.statements, "append-only", *self.append_only]).encode()).hexdigest()
+
+
+MIGRATIONS = (
+    Migration(
+        1,
+        "markings, people, projects, entries, lineage, runs, journal",
+        (
+            "CREATE TABLE marking (text VARCHAR NOT NULL PRIMARY KEY)",
+            """CREATE TABLE person (name VARCHAR NOT NULL PRIMARY KEY, display VARCHAR NOT NULL,
+            clearance VARCHAR NOT NULL, roles VARCHAR NOT NULL, keyid VARCHAR UNIQUE, public_key TEXT NOT NULL,
+            active BOOLEAN NOT NULL)""",
+            """CREATE TABLE project (id VARCHAR NOT NULL PRIMARY KEY, name VARCHAR NOT NULL,
+            marking VARCHAR NOT NULL REFERENCES marking (text), description TEXT NOT NULL, created VARCHAR NOT NULL)""",
+            # Polyinstantiation: a name is unique at a marking, so that a name that is taken above stays unknown below.
+            "CREATE UNIQUE INDEX project_name ON project (name, marking)",
+            """CREATE TABLE member (project VARCHAR NOT NULL REFERENCES project (id),
+            person VARCHAR NOT NULL REFERENCES person (name), PRIMARY KEY (project, person))""",
+            """CREATE TABLE entry (id VARCHAR NOT NULL PRIMARY KEY, kind VARCHAR NOT NULL, name VARCHAR NOT NULL,
+            folded VARCHAR NOT NULL, project VARCHAR NOT NULL REFERENCES project (id),
+            marking VARCHAR NOT NULL REFERENCES marking (text), digest VARCHAR NOT NULL, facts TEXT NOT NULL,
+            author VARCHAR NOT NULL REFERENCES person (name), created VARCHAR NOT NULL)""",
+            "CREATE UNIQUE INDEX entry_name ON entry (name, marking, project, kind)",
+            "CREATE INDEX entry_digest ON entry (digest, marking)",
+            "CREATE INDEX entry_newest ON entry (marking, created, id, folded)",
+            "CREATE INDEX entry_newest_of_kind ON entry (marking, kind, created, id)",
+            "CREATE INDEX entry_newest_of_project ON entry (marking, project, created, id)",
+            "CREATE INDEX entry_facets ON entry (marking, project, kind, created, id)",
+            """CREATE TABLE lineage (child VARCHAR NOT NULL REFERENCES entry (id),
+            parent VARCHAR NOT NULL REFERENCES entry (id), place INTEGER NOT NULL, PRIMARY KEY (child, parent))""",
+            "CREATE INDEX lineage_parent ON lineage (parent, child)",
+            """CREATE TABLE run (id VARCHAR NOT NULL PRIMARY KEY, kind VARCHAR NOT NULL, plan_digest VARCHAR NOT NULL,
+            project VARCHAR NOT NULL REFERENCES project (id), marking VARCHAR NOT NULL REFERENCES marking (text),
+            state VARCHAR NOT NULL, author VARCHAR NOT NULL REFERENCES person (name), created VARCHAR NOT NULL,
+            started VARCHAR, ended VARCHAR, workdir TEXT NOT NULL, inputs TEXT NOT NULL, facts TEXT NOT NULL)""",
+            "CREATE INDEX run_newest ON run (marking, created, id)",
+            """CREATE TABLE journal (position INTEGER NOT NULL PRIMARY KEY, id VARCHAR NOT NULL UNIQUE,
+            time VARCHAR NOT NULL, marking VARCHAR NOT NULL REFERENCES marking (text), actor VARCHAR NOT NULL,
+            verb VARCHAR NOT NULL, about VARCHAR NOT NULL, line TEXT NOT NULL, hash VARCHAR NOT NULL)""",
+            "CREATE INDEX journal_newest ON journal (marking, time, id)",
+            "CREATE INDEX journal_about ON journal (about, marking, time, id)",
+        ),
+        append_only=("marking", "entry", "lineage", "journal"),
+    ),
+)
+
+
+def migrate(connection: Connection, append_only: Callable[[str], list[str]], clock: Clock) -> None:
+    """Bring the tables up to date inside the caller's writing transaction."""
+    if not inspect(connection).has_table("migration"):
+        schema.migration.create(connection)
+    applied = {r.number: r for r in connection.execute(select(schema.migration))}
+    if applied and max(applied) > MIGRATIONS[-1].number:
+        expected = f"at most migration {MIGRATIONS[-1].number}"
+        raise Unavailable("catalog", expected=expected, found=f"{max(applied)}: a newer Casemate made it")
+    for step in MIGRATIONS:
+        if step.number not in applied:
+            _apply(connection, step, append_only, clock)
+        elif applied[step.number].sha256 != step.sha256:
+            found = applied[step.number].sha256
+            raise NotTrusted(f"migration {step.number} of the catalog", expected=step.sha256, found=found)
+
+
+def up_to_date(connection: Connection) -> bool:
+    """Whether every step has been applied as it stands here, so that opening needs no lock."""
+    if not inspect(connection).has_table("migration"):
+        return False
+    applied = {(r.number, r.sha256) for r in connection.execute(select(schema.migration))}
+    return applied == {(step.number, step.sha256) for step in MIGRATIONS}
+
+
+def _apply(connection: Connection, step: Migration, append_only: Callable[[str], list[str]], clock: Clock) -> None:
+    for statement in [*step.statements, *(s for table in step.append_only for s in append_only(table))]:
+        connection.exec_driver_sql(statement)
+    row = {"number": step.number, "name": step.name, "sha256": step.sha256, "applied": time_text(clock())}
+    connection.execute(schema.migration.insert().values(row))

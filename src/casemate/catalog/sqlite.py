@@ -1,0 +1,89 @@
+"""What only SQLite knows: pragmas, how a transaction begins, append-only triggers, what its errors mean.
+
+Rules. This is the one file to stand beside when another database is added. A committed act survives a power cut
+(synchronous=FULL). A writer takes the lock when it begins, so that it never finds out late that somebody was faster. A
+reader's connection refuses to write.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from casemate.errors import DiskFull, NotTrusted, Unavailable
+
+BUSY_TIMEOUT_S = 60
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA trusted_schema = OFF",
+)
+
+
+def engine(url: URL) -> Engine:
+    """An engine over the file that `url` names, made readable by its owner alone; no name means in memory."""
+    if url.database in {None, "", ":memory:"}:
+        made = create_engine(url, poolclass=StaticPool)
+    else:
+        _own(Path(str(url.database)))
+        made = create_engine(url)
+    event.listen(made, "connect", _connected)
+    event.listen(made, "begin", _begun)
+    return made
+
+
+def append_only(table: str) -> list[str]:
+    """Triggers that refuse to change or remove a row of `table`: a second wall, behind an API that has no such verb."""
+    return [
+        f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for verb in ("UPDATE", "DELETE")
+    ]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what SQLite says about its surroundings into the errors of Casemate."""
+    try:
+        yield
+    except DBAPIError as why:
+        said = str(why.orig)
+        code = getattr(why.orig, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            expected = f"the database to be free within {BUSY_TIMEOUT_S} s"
+            raise Unavailable("catalog", expected=expected, found=said) from why
+        if code == sqlite3.SQLITE_FULL:
+            raise DiskFull("catalog", expected="room for the act", found=said) from why
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+            raise NotTrusted("catalog", expected="a whole SQLite database", found=said) from why
+        if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}:
+            raise Unavailable("catalog", expected="a database file that can be read and written", found=said) from why
+        raise
+
+
+def _own(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as why:
+        raise Unavailable("catalog", expected="a database file that can be read and written", found=why) from why
+
+
+def _connected(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin when _begun says so, not when the driver guesses
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begun(connection: Connection) -> None:
+    writing = bool(connection.get_execution_options().get("writing", False))
+    connection.exec_driver_sql(f"PRAGMA query_only = {0 if writing else 1}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")

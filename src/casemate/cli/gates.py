@@ -1,0 +1,64 @@
+"""`casemate evaluate`, `approve`, `release`, `revoke`: the way into production, and out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from casemate.cli.options import Caller, acting, facts, table
+
+
+@click.command()
+@click.argument("model")
+@click.argument("dataset")
+@click.option("--name", help="Name of the report; made from both names when absent.")
+@click.option("--executor", help="Where it runs: inline or local; the site's default when absent.")
+@acting
+def evaluate(caller: Caller, model: str, dataset: str, name: str | None, executor: str | None) -> None:
+    """Score MODEL on the held-out DATASET, judge it by the gate's policy and write the dossier."""
+    factory = caller.factory()
+    with caller.progress(f"evaluate {model}") as progress:
+        found = factory.evaluate(model, dataset, name=name, executor=executor, progress=progress)
+    caller.emit(found, lambda: _show_verdict(found))
+
+
+def _show_verdict(found: dict[str, Any]) -> None:
+    facts({key: value for key, value in found.items() if key not in {"reasons", "metrics"}})
+    columns = ("rule", "expected", "found", "passed")
+    table(columns, [[reason[c] for c in columns] for reason in found["reasons"]])
+
+
+@click.command()
+@click.argument("report")
+@click.option("--reason", required=True, help="What you read and why you decide so.")
+@click.option("--reject", is_flag=True, help="Sign a no.")
+@acting
+def approve(caller: Caller, report: str, reason: str, reject: bool) -> None:
+    """Sign your decision on REPORT, after reading its dossier (casemate get REPORT FOLDER)."""
+    decision = caller.factory().approve(report, reason=reason, reject=reject)
+    caller.emit(decision, lambda: facts(decision))
+
+
+@click.command()
+@click.argument("report")
+@click.option("--name", required=True, help="Name of the release.")
+@click.option("--days", type=int, help="How long it is valid; the policy's figure when absent.")
+@acting
+def release(caller: Caller, report: str, name: str, days: int | None) -> None:
+    """Put the model of REPORT into production: the gate checks everything again and the site signs."""
+    entry = caller.factory().release(report, name=name, days=days)
+    caller.emit(entry, lambda: facts(entry))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--reason", required=True, help="Why it is withdrawn.")
+@acting
+def revoke(caller: Caller, name: str, reason: str) -> None:
+    """Withdraw the release NAME: nothing loads it any more. Officers only."""
+    entry = caller.factory().revoke(name, reason=reason)
+    caller.emit(entry, lambda: facts(entry))
+
+
+COMMANDS = (evaluate, approve, release, revoke)

@@ -1,0 +1,150 @@
+"""What the catalog, the store and an evaluation know of a model, gathered into its dossier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from casemate.catalog import Entry
+from casemate.compute import Plan
+from casemate.factory import policies
+from casemate.factory.desk import Desk
+from casemate.gates import Scores, Verdict
+from casemate.gates.dossier import build
+from casemate.gates.dossier_facts import (
+    Confusion,
+    DataFacts,
+    DossierFacts,
+    Node,
+    Shown,
+    SignatureFacts,
+    TrainingFacts,
+)
+from casemate.gates.wording import Text
+from casemate.markings import Marking
+from casemate.store import Digest, checkout, get_bytes, get_manifest
+
+_SAMPLES, _CONFUSIONS = "sample", ("gallery", "confusion")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model, what it was scored on, and the verdict on it: what a dossier is about."""
+
+    name: str
+    model: Entry
+    held_out: Entry
+    scores: Scores
+    verdict: Verdict
+    marking: Marking
+
+
+def compose(desk: Desk, judged: Judged, folder: Path, signatures: Sequence[SignatureFacts] = ()) -> bytes:
+    """The dossier as a page; `folder` holds the evaluation's files."""
+    model, scores = judged.model, judged.scores
+    raw = scores.raw
+    manifest = get_manifest(desk.store, model.digest)
+    facts = DossierFacts(
+        name=model.name,
+        model=model.digest,
+        project=model.project,
+        author=model.author,
+        site=desk.site.name,
+        created=desk.now(),
+        marking=_wording(desk, judged.marking),
+        mention=judged.marking.level.mention,
+        verdict=judged.verdict,
+        policy_name=desk.gate_policy().name,
+        scores=scores,
+        data=list(_data(desk, model, judged.held_out)),
+        training=_training(desk, model),
+        lineage=list(_lineage(desk, model, judged.held_out)),
+        signatures=[*_policy_signatures(desk), *signatures],
+        pictures=list(_pictures(raw.get("pictures", ()), folder)),
+        confusion=_confusion(raw.get("confusion")),
+        files=[(file.path, file.digest) for file in manifest.files],
+    )
+    return build(facts)
+
+
+def lay_out(desk: Desk, report: Entry, folder: Path) -> Path:
+    """The files of a report in a new folder, to be read."""
+    return checkout(desk.store, get_manifest(desk.store, report.digest), folder)
+
+
+def _wording(desk: Desk, marking: Marking) -> Text:
+    return Text(desk.site.policy.wording(marking, "en"), desk.site.policy.wording(marking, "fr"))
+
+
+def _data(desk: Desk, model: Entry, held_out: Entry) -> Iterator[DataFacts]:
+    for entry in desk.view.lineage(model.id).ancestors:
+        if entry.kind == "dataset":
+            yield _set(desk, entry, "training")
+    yield _set(desk, held_out, "held-out")
+
+
+def _set(desk: Desk, entry: Entry, role: Literal["training", "held-out"]) -> DataFacts:
+    facts = entry.facts
+    return DataFacts(
+        name=entry.name,
+        role=role,
+        digest=entry.digest,
+        marking=_wording(desk, entry.marking),
+        images=int(facts.get("images", 0)),
+        boxes=int(facts.get("boxes", 0)),
+        licence=str(facts.get("licence", "")),
+        source=str(facts.get("label_format", "")),
+        labels=facts.get("labels", {}),
+    )
+
+
+def _training(desk: Desk, model: Entry) -> TrainingFacts:
+    digest = Digest.parse(str(model.facts["plan"]))
+    plan = Plan.from_json(get_bytes(desk.store, digest), source=f"plan of {model.name}")
+    run = desk.view.run(str(model.facts["run"]))
+    return TrainingFacts(
+        recipe=plan.recipe,
+        plan=digest,
+        seed=plan.seed,
+        code_version=plan.code_version,
+        machine=str(model.facts.get("machine", "")),
+        started=run.started,
+        ended=run.ended or model.created,
+        parameters=plan.parameters,
+    )
+
+
+def _lineage(desk: Desk, model: Entry, held_out: Entry) -> Iterator[Node]:
+    graph = desk.view.lineage(model.id)
+    above = {entry.id for entry in graph.ancestors} | {model.id}
+    for entry in [*graph.ancestors, model, held_out]:
+        made_from = tuple(edge.parent for edge in graph.edges if edge.child == entry.id and edge.parent in above)
+        yield Node(entry.id, entry.kind, entry.name, entry.digest, made_from if entry is not held_out else ())
+
+
+def _policy_signatures(desk: Desk) -> Iterator[SignatureFacts]:
+    acts: tuple[tuple[Literal["policy", "trust"], str], ...] = (("policy", "gates"), ("trust", "trust"))
+    for act, name in acts:
+        entry = policies.latest(desk.view, name)
+        keyid = desk.site.settings.officer_keyid
+        yield SignatureFacts(act, entry.author, "officer", keyid, entry.created, entry.digest, entry.name)
+
+
+def _confusion(table: Mapping[str, Any] | None) -> Confusion | None:
+    """The table of an evaluation, whose last row and column stand for nothing and are named in it."""
+    if not table:
+        return None
+    return Confusion.from_json({**table, "true": table["true"][:-1], "answered": table["answered"][:-1]})
+
+
+def _pictures(listed: Sequence[Mapping[str, str]], folder: Path) -> Iterator[Shown]:
+    for picture in listed:
+        name = Path(picture["path"])
+        kind: Literal["plot", "sample", "confusion"] = "plot"
+        if _SAMPLES in str(name):
+            kind = "sample"
+        elif any(word in name.stem for word in _CONFUSIONS):
+            kind = "confusion"
+        yield Shown((folder / name).read_bytes(), Text(picture["caption_en"], picture["caption_fr"]), kind)

@@ -1,0 +1,135 @@
+"""The site's policies: markings, gates, trust. TOML, signed by the officer, versioned in the catalog.
+
+Rules. A policy in force is the latest version in the catalog; its envelope is an object of the store, and the file in
+`policy/` is a copy to read with `cat`. Only the policy of markings is read from its file, because the catalog needs it
+to open; it must be the latest registered, so that an older one put back is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from casemate.catalog import Catalog, Entry, NewEntry, Reader, Sign, View
+from casemate.errors import BadInput, BadSignature, NotFound
+from casemate.gates import GatePolicy, load_policy, sign_policy
+from casemate.markings import Policy
+from casemate.signing import Envelope, PublicKey, Signer, Trust, load_trust, sign_trust
+from casemate.signing.verify import verify
+from casemate.store import Digest, ObjectStore, get_bytes, put_bytes
+
+MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
+SITE_PROJECT = "site"
+NAMES = ("markings", "gates", "trust")
+
+
+def sign_markings(text: str, pen: Signer) -> bytes:
+    """The envelope in which the officer vouches for a policy of markings."""
+    Policy.from_toml(text)
+    return pen.sign_bytes(MARKINGS_TYPE, text.encode()).to_json()
+
+
+def read_markings(folder: Path, officer: PublicKey) -> Policy:
+    """The policy of markings in a site's `policy/`, which the officer must have signed."""
+    file = folder / "markings.dsse.json"
+    if not file.is_file():
+        raise NotFound(file, expected="the site's signed policy of markings", found="none")
+    envelope = Envelope.from_json(file.read_bytes(), thing=str(file))
+    verify(envelope, [officer], payload_type=MARKINGS_TYPE, thing="policy of markings")
+    return Policy.from_toml(envelope.payload.decode(), source=str(file))
+
+
+def latest(view: View, name: str) -> Entry:
+    """The entry of the policy in force."""
+    versions = [e for e in view.walk(kind="policy", project=SITE_PROJECT) if e.facts.get("policy") == name]
+    if not versions:
+        raise NotFound(f"policy {name}", expected="a registered policy", found="none")
+    return max(versions, key=lambda entry: int(entry.facts["serial"]))
+
+
+def envelope_of(store: ObjectStore, entry: Entry) -> bytes:
+    """The signed envelope of a registered policy."""
+    return get_bytes(store, entry.digest)
+
+
+def text_of(store: ObjectStore, entry: Entry) -> bytes:
+    """The TOML of a registered policy (its signature is checked by who reads it as a policy)."""
+    return Envelope.from_json(envelope_of(store, entry), thing=f"policy {entry.name}").payload
+
+
+def read_trust(view: View, store: ObjectStore, officer: PublicKey) -> Trust:
+    """The trust file in force."""
+    entry = latest(view, "trust")
+    text, envelope = text_of(store, entry), envelope_of(store, entry)
+    return load_trust(text, envelope, officer, serial_floor=int(entry.facts["serial"]))
+
+
+def read_gates(view: View, store: ObjectStore, trust: Trust, *, now: datetime) -> GatePolicy:
+    """The gate's policy in force."""
+    entry = latest(view, "gates")
+    return load_policy(text_of(store, entry), envelope_of(store, entry), trust, now=now)
+
+
+def require_latest_markings(root: Path, view: View) -> None:
+    """Refuse a policy of markings that was put back."""
+    found = Digest.of_file(root / "policy" / "markings.dsse.json")
+    entry = latest(view, "markings")
+    if found != entry.digest:
+        raise BadSignature("policy of markings", expected=f"the latest registered, {entry.digest}", found=found)
+
+
+def signed(name: str, text: str, pen: Signer, *, serial: int) -> bytes:
+    """The envelope of a new version of a policy; BadInput if the text is not one."""
+    match name:
+        case "markings":
+            return sign_markings(text, pen)
+        case "gates":
+            return sign_policy(GatePolicy.from_toml(text), pen)
+        case "trust":
+            trust = Trust.from_toml(text)
+            if trust.serial != serial:
+                raise BadInput("trust file", expected=f"serial {serial}", found=trust.serial)
+            return sign_trust(trust, pen)[1]
+        case _:
+            raise BadInput("policy", expected=" or ".join(NAMES), found=name)
+
+
+def put_in_force(
+    root: Path, catalog: Catalog, store: ObjectStore, name: str, envelope: bytes,
+    *, serial: int, by: Reader, reason: str, sign: Sign | None,
+) -> Entry:  # fmt: skip
+    """Keep the envelope, register it, and write the copies that people read."""
+    digest = put_bytes(store, envelope)
+    lowest = catalog.site.policy.lowest
+    facts: Mapping[str, object] = {"policy": name, "serial": serial}
+    new = NewEntry("policy", f"{name} {serial}", SITE_PROJECT, lowest, digest, facts=facts)
+    entry = catalog.register(new, by=by, reason=reason, sign=sign)
+    write_copy(root, name, envelope)
+    return entry
+
+
+def write_copy(root: Path, name: str, envelope: bytes) -> None:
+    """The envelope and its text in `policy/`, each renamed into place."""
+    folder = root / "policy"
+    folder.mkdir(exist_ok=True)
+    text = Envelope.from_json(envelope, thing=f"policy {name}").payload
+    for file, data in ((folder / f"{name}.toml", text), (folder / f"{name}.dsse.json", envelope)):
+        write_whole(file, data)
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """Write a file by temp, fsync and rename, so that it is whole or as before."""
+    partial = file.with_name(f".{file.name}.partial")
+    with partial.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(file)
+
+
+def pretty(value: object) -> bytes:
+    """Readable JSON of a fact file."""
+    return (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,107 @@
+"""The verb that proves: every byte of the store, the journal's chain and signatures, policies and releases.
+
+Rules. What is checked is all of it; what is told is what the reader may know: whether a thing holds, and names only of
+what they may read. A check that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from casemate.catalog import Entry, Journal, JournalLine
+from casemate.catalog.journal import read as read_line
+from casemate.errors import BadSignature, CasemateError
+from casemate.factory import policies
+from casemate.factory.desk import Desk, Progress
+from casemate.factory.serving import load
+from casemate.signing import Envelope, PublicKey, Signature
+from casemate.signing.canonical import decode_base64
+from casemate.signing.verify import verify as verify_envelope
+from casemate.store import Digest, verify_store
+
+
+def verify(desk: Desk, *, progress: Progress | None = None) -> list[dict[str, str]]:
+    """Check everything; one row a check, `ok` or `damaged` with what was expected and found."""
+    checks: tuple[Callable[[], Iterator[dict[str, str]]], ...] = (
+        lambda: _policies(desk),
+        lambda: _journal(desk),
+        lambda: _objects(desk, progress),
+        lambda: _releases(desk),
+    )
+    return [row for check in checks for row in check()]
+
+
+def _row(what: str, detail: object, *, verdict: str = "ok") -> dict[str, str]:
+    return {"what": what, "verdict": verdict, "detail": str(detail)}
+
+
+def _told(what: str, check: Callable[[], object]) -> dict[str, str]:
+    try:
+        return _row(what, check())
+    except CasemateError as no:
+        return _row(what, no, verdict="damaged")
+
+
+def _policies(desk: Desk) -> Iterator[dict[str, str]]:
+    for name in policies.NAMES:
+        yield _told(f"policy {name}", partial(_copy_matches, desk, name))
+
+
+def _copy_matches(desk: Desk, name: str) -> str:
+    entry = policies.latest(desk.view, name)
+    file = desk.site.root / "policy" / f"{name}.toml"
+    expected, found = Digest.of_bytes(policies.text_of(desk.store, entry)), Digest.of_file(file)
+    if expected != found:
+        raise BadSignature(file, expected=f"the policy in force, {expected}", found=found)
+    return f"version {entry.facts['serial']}, signed by the officer"
+
+
+def _journal(desk: Desk) -> Iterator[dict[str, str]]:
+    def chain() -> str:
+        desk.catalog.verify()
+        return "the chain holds, and every record is the one that was written"
+
+    yield _told("journal", chain)
+    yield _told("journal signatures", lambda: _signatures(desk, desk.catalog.journal))
+
+
+def _signatures(desk: Desk, journal: Journal) -> str:
+    keys: dict[str, PublicKey] = {}
+    for text in journal.lines():
+        line = read_line(text)
+        if line.signature is not None:
+            _check_signature(desk, line, keys)
+    return "each signed act was signed by the key of who acted"
+
+
+def _check_signature(desk: Desk, line: JournalLine, keys: dict[str, PublicKey]) -> None:
+    seal = line.signature or {}
+    keyid = str(seal.get("keyid"))
+    if keyid not in keys:
+        keys[keyid] = PublicKey.from_json(desk.catalog.sign_in_by_key(keyid).public_key.encode(), thing=f"key {keyid}")
+    thing = f"journal line of {line.act.time}"
+    pairs = seal.get("signatures", [])
+    signatures = tuple(Signature(str(s["keyid"]), decode_base64(str(s["sig"]), thing)) for s in pairs)
+    payload_type = str(seal.get("payloadType"))
+    verify_envelope(
+        Envelope(payload_type, line.act.to_json(), signatures), [keys[keyid]], payload_type=payload_type, thing=thing
+    )
+
+
+def _objects(desk: Desk, progress: Progress | None) -> Iterator[dict[str, str]]:
+    live = [entry.digest for entry in desk.view.walk()]
+    damaged = verify_store(desk.store, live=live, progress=progress)
+    if not damaged:
+        yield _row("objects", "every object is the one that its name says")
+    for damage in damaged:
+        yield _row(f"object {damage.digest}", f"expected {damage.expected}, found {damage.found}", verdict="damaged")
+
+
+def _releases(desk: Desk) -> Iterator[dict[str, str]]:
+    for entry in desk.view.walk(kind="release"):
+        yield _told(f"release {entry.name}", partial(_held, desk, entry))
+
+
+def _held(desk: Desk, entry: Entry) -> str:
+    return f"valid until {load(desk, entry).release.expires.date()}"

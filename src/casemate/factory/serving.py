@@ -1,0 +1,56 @@
+"""Verbs that answer with a released model: load it verified, then detect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from casemate.catalog import Entry
+from casemate.errors import BadInput
+from casemate.factory import judging
+from casemate.factory.desk import Desk, Progress
+from casemate.serving import LoadedRelease
+from casemate.serving import detect as answer
+from casemate.serving import load as load_release
+from casemate.store import get_bytes, get_manifest
+
+
+def load(desk: Desk, entry: Entry) -> LoadedRelease:
+    """The release of an entry with its model laid out, if it holds here and now."""
+    manifest = get_manifest(desk.store, entry.digest)
+    approvals = [get_bytes(desk.store, f.digest) for f in manifest.files if f.path.startswith("approvals/")]
+    revocations = [get_bytes(desk.store, other.digest) for other in desk.view.walk(kind="revocation")]
+    return load_release(
+        judging.file_of(desk, entry, "release.dsse.json"),
+        approvals,
+        desk.store,
+        desk.site.shelf,
+        trust=desk.trust,
+        revocations=revocations,
+        now=desk.now(),
+        site=desk.site.name,
+    )
+
+
+def detect(
+    desk: Desk, release: str, scene: Path, out: Path, *, marking: str, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Run a released model over a scene; the answer is marked with the join of the release's and the scene's."""
+    with desk.act("detect", f"release {release} over {scene.name}"):
+        entry = desk.view.find(release, kind="release")
+        if not scene.is_file():
+            raise BadInput(scene, expected="a scene (GeoTIFF, PNG or JPEG)", found="no such file")
+        found = answer(
+            load(desk, entry),
+            scene,
+            out,
+            reader=desk.reader,
+            scene_marking=desk.site.policy.parse(marking),
+            policy=desk.site.policy,
+            asked=release,
+            modality=str(entry.facts["modality"]),
+            progress=progress,
+        )
+        facts = found.to_json()
+        desk.note("detect", f"{entry.name} over {scene.name}", about=entry, marking=found.marking, facts=facts)
+        return {**facts, "geojson": str(found.geojson), "overlay": str(found.overlay)}

@@ -1,0 +1,127 @@
+"""The site: one installation, its settings read once into a frozen value, its policies signed by the officer.
+
+Layout of a site's folder:
+
+    site.toml            settings; unknown keys are an error
+    officer.pub.json     root of trust: the officer's public key, pinned by its id in site.toml
+    policy/              markings.toml, gates.toml, trust.toml, each with its envelope (.dsse.json)
+    catalog.sqlite       entries, lineage, journal
+    objects/             bytes by digest
+    quarantine/          what arrives waits here
+    shelf/               models of loaded releases, verified at every load
+    runs/                one folder a run: plan.json, inputs, checkpoints, outputs, metrics, log
+    keys/site.key        signs releases after the gate's checks; readable by the site's account alone
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from casemate.errors import BadInput, NotFound
+from casemate.markings import Marking, Policy
+from casemate.store import ObjectStore, open_store
+
+SITE_FILE = "site.toml"
+
+
+class _CatalogToml(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str = "sqlite:///catalog.sqlite"
+
+
+class _StoreToml(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    backend: Literal["posix"] = "posix"
+    root: str = "objects"
+
+
+class _ComputeToml(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    executor: str = "local"
+    threads: int = 0
+    time_limit_s: int = 7 * 86400
+
+
+class SiteToml(BaseModel):
+    """The settings of a site; see docs/settings.md."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    ceiling: str
+    officer_keyid: str
+    catalog: _CatalogToml = _CatalogToml()
+    store: _StoreToml = _StoreToml()
+    compute: _ComputeToml = _ComputeToml()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site as its settings say it is; `policy` has been verified by whoever made this value."""
+
+    root: Path
+    settings: SiteToml
+    policy: Policy
+    ceiling: Marking
+
+    @property
+    def name(self) -> str:
+        """Name of the site; releases say where they are valid by it."""
+        return self.settings.name
+
+    @property
+    def catalog_url(self) -> str:
+        """Database of the catalog; a relative SQLite path is inside the site's folder."""
+        url = self.settings.catalog.url
+        relative = url.removeprefix("sqlite:///")
+        if relative == url or relative.startswith("/"):
+            return url
+        return f"sqlite:///{self.root / relative}"
+
+    @property
+    def threads(self) -> int:
+        """Processor threads that a run may use."""
+        return self.settings.compute.threads or len(os.sched_getaffinity(0))
+
+    @property
+    def quarantine(self) -> Path:
+        """Where what arrives waits."""
+        return self.root / "quarantine"
+
+    @property
+    def runs(self) -> Path:
+        """Where runs work."""
+        return self.root / "runs"
+
+    @property
+    def shelf(self) -> Path:
+        """Where the models of loaded releases are laid out; verified again at every load."""
+        return self.root / "shelf"
+
+    @property
+    def site_key(self) -> Path:
+        """The site's own key."""
+        return self.root / "keys" / "site.key"
+
+    def store(self) -> ObjectStore:
+        """The site's objects."""
+        return open_store(self.settings.store.backend, self.root / self.settings.store.root)
+
+
+def read_settings(root: Path) -> SiteToml:
+    """Read site.toml; NotFound where there is no site, BadInput naming each bad key."""
+    file = root / SITE_FILE
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError) as why:
+        expected = f"a site (a folder with {SITE_FILE}; 'casemate init' makes one)"
+        raise NotFound(root, expected=expected, found="none") from why
+    try:
+        return SiteToml.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as why:
+        raise BadInput(file, expected="the settings of a site (docs/settings.md)", found=why) from why

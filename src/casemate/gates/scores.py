@@ -1,0 +1,131 @@
+"""Scores as the gate reads them: what an evaluation wrote to scores.json, whatever the modality.
+
+Rules. A figure that is absent, null, NaN or infinite is "not evaluated" (None here), and what is not evaluated never
+passes. The digest is that of the file, so `sha256sum scores.json` prints it. Keys that the gate does not use are left
+to the dossier; a key given twice is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from casemate.errors import BadInput
+from casemate.signing.canonical import Door
+from casemate.store.digest import Digest
+
+_THING = "scores"
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric and the ends of its 95 % interval; None where it was not evaluated."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    def end(self, on: Literal["value", "low", "high"]) -> float | None:
+        """The value, or one end of the interval."""
+        return {"value": self.value, "low": self.low, "high": self.high}[on]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The figures of one model on one held-out set."""
+
+    digest: Digest
+    model: Digest
+    dataset: Digest
+    images: int
+    boxes: int
+    metrics: Mapping[str, Figure]
+    robustness: Mapping[str, Mapping[str, float | None]]
+    near_duplicates: int | None
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Scores:
+        """Read scores.json; BadInput naming the field for anything ill-formed."""
+        if len(data) > _MAX_BYTES:
+            raise BadInput(_THING, expected=f"at most {_MAX_BYTES} bytes", found=f"{len(data)} bytes")
+        parsed = _parse(data)
+        raw = _ScoresJson.enter(parsed, _THING)
+        return cls(
+            digest=Digest.of_bytes(data),
+            model=Digest.parse(raw.model.digest),
+            dataset=Digest.parse(raw.dataset.digest),
+            images=raw.dataset.images,
+            boxes=raw.dataset.boxes,
+            metrics={name: _figure(value) for name, value in raw.metrics.items()},
+            robustness={name: {k: _figure(v).value for k, v in row.items()} for name, row in raw.robustness.items()},
+            near_duplicates=raw.overlap.near_duplicates if raw.overlap else None,
+            raw=parsed,
+        )
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as why:
+        raise BadInput(_THING, expected="JSON", found=why) from why
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"a key twice among {', '.join(key for key, _ in pairs)}")
+    return found
+
+
+def _figure(value: object) -> Figure:
+    match value:
+        case {"value": plain, **ends}:
+            return Figure(_finite(plain), _finite(ends.get("low")), _finite(ends.get("high")))
+        case _:
+            return Figure(_finite(value))
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+class _Written(Door):
+    """An object that a modality writes: strict types, further keys are its own."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=True)
+
+
+class _DatasetJson(_Written):
+    digest: str
+    images: int = Field(ge=0)
+    boxes: int = Field(default=0, ge=0)
+
+
+class _ModelJson(_Written):
+    digest: str
+
+
+class _OverlapJson(_Written):
+    near_duplicates: int | None = Field(default=None, ge=0)
+
+
+class _ScoresJson(_Written):
+    format: Literal["casemate-scores/1"]
+    dataset: _DatasetJson
+    model: _ModelJson
+    metrics: dict[str, Any]
+    robustness: dict[str, dict[str, Any]] = Field(default={})
+    overlap: _OverlapJson | None = None

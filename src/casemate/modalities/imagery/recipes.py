@@ -1,0 +1,82 @@
+"""Recipes: functions that return the complete parameters of a training run, found by name.
+
+Rules. A recipe is a pure function; what it returns is frozen into the plan, so that changing a recipe never changes a
+run that was made. Each figure in one was measured (docs/adr/0004-detector-architecture.md). A recipe's keyword arguments
+are the parameters that a person may reasonably change; any other goes through a plan of one's own.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from casemate.errors import BadInput, NotFound
+from casemate.modalities.imagery.schedule import TrainingPlan
+
+_FINE_TUNE = TrainingPlan(
+    start="base",
+    steps=200,
+    batch=8,
+    crop_px=256,
+    scale_min=0.8,
+    scale_max=2.5,
+    lr=1.5e-3,
+    warmup_steps=30,
+    ema=0.98,
+    freeze=3,
+    input_scale=1.5,
+    checkpoint_every=50,
+)
+_BASE = TrainingPlan(start="input:imagenet", steps=1200, batch=8, crop_px=256, checkpoint_every=25)
+_DEBUG = TrainingPlan(
+    size="debug",
+    start="random",
+    steps=6,
+    batch=2,
+    crop_px=64,
+    scale_min=0.8,
+    scale_max=1.2,
+    warmup_steps=2,
+    ema=0.5,
+    freeze=1,
+    input_scale=1.0,
+    checkpoint_every=2,
+    report_every=1,
+)
+
+
+def fine_tune(**changes: Any) -> TrainingPlan:
+    """From the shipped base weights to one's own classes, in minutes on two cores. The usual recipe."""
+    return _changed(_FINE_TUNE, changes)
+
+
+def base(**changes: Any) -> TrainingPlan:
+    """What made the shipped base weights, from a backbone that learnt ImageNet (an input named imagenet)."""
+    return _changed(_BASE, changes)
+
+
+def debug(**changes: Any) -> TrainingPlan:
+    """A tiny network from random weights for a few steps: proves that everything runs, and learns nothing."""
+    return _changed(_DEBUG, changes)
+
+
+RECIPES: Mapping[str, Callable[..., TrainingPlan]] = {"fine_tune": fine_tune, "base": base, "debug": debug}
+
+
+def names() -> list[str]:
+    """Names of the recipes, the usual one first."""
+    return list(RECIPES)
+
+
+def find(name: str) -> Callable[..., TrainingPlan]:
+    """The recipe of this name; NotFound lists those that there are."""
+    if name not in RECIPES:
+        raise NotFound("recipe", expected=" or ".join(RECIPES), found=repr(name))
+    return RECIPES[name]
+
+
+def _changed(plan: TrainingPlan, changes: Mapping[str, Any]) -> TrainingPlan:
+    known = plan.to_parameters()
+    for name in changes:
+        if name not in known:
+            raise BadInput(f"parameter {name}", expected=f"one of {', '.join(sorted(known))}", found="an unknown one")
+    return TrainingPlan.from_parameters({**replace(plan).to_parameters(), **changes})

@@ -1,0 +1,77 @@
+"""What every scanner found in the folder must do."""
+
+from __future__ import annotations
+
+import inspect as signatures
+import random
+from pathlib import Path
+
+import pytest
+
+from airlock.conftest import picture, scene
+from casemate.airlock import ScanLimits, admit, scanners
+from casemate.airlock.formats import FORMATS
+from casemate.airlock.inspect import inspect
+from casemate.errors import NotFound
+
+
+def samples(folder: Path) -> Path:
+    """One clean file of every format, in every scanner's hands."""
+    folder.mkdir()
+    texts = {
+        "json": b'{"a": [1, 2, 3]}',
+        "geojson": b'{"type": "FeatureCollection", "features": []}',
+        "csv": b"a,b\n1,2\n",
+        "xml": b"<annotation><object>plane</object></annotation>",
+        "text": b"plane\nvessel\n",
+    }
+    pictures = {"png": picture("PNG"), "jpeg": picture("JPEG"), "webp": picture("WEBP")}
+    pictures["tiff"] = scene(folder / "made.tif", compress="lzw").read_bytes()
+    (folder / "made.tif").unlink()
+    for name, data in (texts | pictures).items():
+        (folder / f"sample.{max(FORMATS[name].endings)}").write_bytes(data)
+    assert texts.keys() | pictures.keys() == FORMATS.keys(), "a new format needs a sample here"
+    return folder
+
+
+@pytest.mark.parametrize("name", scanners.names())
+def test_it_has_a_version_and_reads_with_one_signature(name: str) -> None:
+    scanner = scanners.find(name)
+    assert scanner.__doc__
+    assert scanner.versions()[name]
+    assert list(signatures.signature(scanner.scan).parameters) == ["file", "type_name", "limits"]
+    assert name in {f.scanner for f in FORMATS.values()}, "a scanner that no format names reads nothing"
+
+
+def test_every_format_names_a_scanner_that_is_there() -> None:
+    assert {f.scanner for f in FORMATS.values()} == set(scanners.names())
+    with pytest.raises(NotFound, match=r"scanner nobody: expected csv_text or .*, found no such file in inspect/"):
+        scanners.find("nobody")
+
+
+def test_a_clean_sample_of_every_format_is_clean(tmp_path: Path) -> None:
+    with admit(samples(tmp_path / "samples"), tmp_path / "quarantine") as admitted:
+        report = inspect(admitted, limits=ScanLimits(workers=1))
+    assert [(f.path, f.findings) for f in report.refused] == []
+    assert {f.type for f in report.files} == set(FORMATS)
+    assert {f.scanner for f in report.files} == set(scanners.names()) == set(report.scanners)
+
+
+def test_damaged_samples_of_every_format_get_a_line_and_break_no_scanner(tmp_path: Path) -> None:
+    chance = random.Random(11)  # noqa: S311  damage, not secrets
+    folder = samples(tmp_path / "samples")
+    for sample in sorted(folder.iterdir()):
+        data = sample.read_bytes()
+        for i in range(40):
+            damaged = bytearray(data)
+            for _ in range(chance.randint(1, 8)):
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            kept = chance.choice([len(damaged), chance.randrange(1, len(damaged))])
+            (folder / f"{i}{sample.name}").write_bytes(damaged[:kept])
+        sample.unlink()
+    with admit(folder, tmp_path / "quarantine") as admitted:
+        report = inspect(admitted, limits=ScanLimits(workers=2))
+    assert len(report.files) == 40 * len(FORMATS)
+    broken = [(f.path, x.found) for f in report.refused for x in f.findings if x.rule == "scanner"]
+    assert broken == []
+    assert len(report.refused) > len(report.files) // 2

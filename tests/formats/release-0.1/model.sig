@@ -1,0 +1,19 @@
+{
+ "dsseEnvelope": {
+  "payload": "ewogIl90eXBlIjogImh0dHBzOi8vaW4tdG90by5pby9TdGF0ZW1lbnQvdjEiLAogInByZWRpY2F0ZSI6IHsKICAicmVzb3VyY2VzIjogWwogICB7CiAgICAiYWxnb3JpdGhtIjogInNoYTI1NiIsCiAgICAiZGlnZXN0IjogIjQ0MTM2ZmEzNTViMzY3OGExMTQ2YWQxNmY3ZTg2NDllOTRmYjRmYzIxZmU3N2U4MzEwYzA2MGY2MWNhYWZmOGEiLAogICAgIm5hbWUiOiAibW9kZWwuanNvbiIKICAgfSwKICAgewogICAgImFsZ29yaXRobSI6ICJzaGEyNTYiLAogICAgImRpZ2VzdCI6ICI5YTEyOTAzOGQ5YTAwYWVkMGNmNmE3ZWEwNTljYTUwYTgxMzQ0OTA2MWFiODc4NDhjZjFhMTNlYWZkZjMzYjJjIiwKICAgICJuYW1lIjogIm1vZGVsLnNhZmV0ZW5zb3JzIgogICB9CiAgXSwKICAic2VyaWFsaXphdGlvbiI6IHsKICAgImFsbG93X3N5bWxpbmtzIjogZmFsc2UsCiAgICJoYXNoX3R5cGUiOiAic2hhMjU2IiwKICAgImlnbm9yZV9wYXRocyI6IFsKICAgICJtb2RlbC5zaWciLAogICAgIi5naXQiLAogICAgIi5naXRhdHRyaWJ1dGVzIiwKICAgICIuZ2l0aHViIiwKICAgICIuZ2l0aWdub3JlIgogICBdLAogICAibWV0aG9kIjogImZpbGVzIgogIH0KIH0sCiAicHJlZGljYXRlVHlwZSI6ICJodHRwczovL21vZGVsX3NpZ25pbmcvc2lnbmF0dXJlL3YxLjAiLAogInN1YmplY3QiOiBbCiAgewogICAiZGlnZXN0IjogewogICAgInNoYTI1NiI6ICJjM2JmNjVmYjk5YWQyZDA4OTUzNzdhNTk2NGZlMDg4MTEzMGFkZGQ2YzQxMDk1ZTIyZTViYTdkYTE2N2RjZGU5IgogICB9LAogICAibmFtZSI6ICJwbGFuZSBmaW5kZXIiCiAgfQogXQp9Cg==",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "keyid": "",
+    "sig": "MGUCMQCmjp0PA/hTQNIkWzn52rat4pTjFYioeZ1kUADp3Fz2nfUG/1ZDzM94otADuDP3A9kCMBpE+2Y64MMPeVo4lJxCwtIiCV1wALofWc5rU4UQu49qpFl1oKkt48K+dV2No1rSxg=="
+   }
+  ]
+ },
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "5f51f8dba24bcfb3f519e308c8c1c979d2200e7ec393689ce5b1010238b58333"
+  },
+  "tlogEntries": []
+ }
+}

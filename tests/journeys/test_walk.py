@@ -1,0 +1,198 @@
+"""One journey a modality, from a folder to a released model that answers, on a processor, with a debug-size model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from casemate.errors import CasemateError, GateClosed, NotAllowed, NotFound, Revoked
+from casemate.modalities import names
+from tests.factory.town import Town, found
+from tests.modalities.imagery.scenes import make_scene, write_geotiff, write_set
+
+GATE = """
+format = "casemate-gate-policy/1"
+name = "anything that was measured"
+[[rules]]
+metric = "ap50"
+at_least = 0.0
+[overlap]
+max_near_duplicates = 0
+[held_out]
+min_images = 2
+min_boxes = 4
+[approvals]
+approver = 2
+[release]
+validity_days = 30
+"""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a modality's journey needs: two folders that share nothing, and something to ask the released model."""
+
+    training: Path
+    held_out: Path
+    question: Path
+
+
+def imagery(root: Path) -> Material:
+    write_set(root / "training", scenes=3, seed=1)
+    write_set(root / "held-out", scenes=3, seed=50)
+    scene = make_scene(seed=99, width=400, height=300)
+    write_geotiff(root / "scene.tif", scene.rgb_HWC)
+    return Material(root / "training", root / "held-out", root / "scene.tif")
+
+
+MATERIAL: dict[str, Callable[[Path], Material]] = {"imagery": imagery}
+
+
+@dataclass(frozen=True)
+class Walk:
+    town: Town
+    material: Material
+
+
+@pytest.fixture(scope="module", params=names())
+def walked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Walk:
+    """A site on which a model was imported for, trained, evaluated, approved and released."""
+    root = tmp_path_factory.mktemp(request.param)
+    town, material = found(root), MATERIAL[request.param](root)
+    (root / "gate.toml").write_text(GATE)
+    town.acting("claire").set_policy("gates", root / "gate.toml", reason="for the journey")
+    ines = town.acting("ines")
+    for name, folder in (("training", material.training), ("held-out", material.held_out)):
+        ines.import_dataset(folder, name=name, marking="DR", project="harbour", modality=request.param)
+    ines.train(["training"], name="model", project="harbour", recipe="debug", modality=request.param)
+    ines.evaluate("model", "held-out", name="report", settings={"robustness": [], "samples": 1})
+    for name in ("marc", "lea"):
+        town.acting(name).approve("report", reason="read")
+    ines.release("report", name="released")
+    return Walk(town, material)
+
+
+def test_a_released_model_answers_with_the_join_of_markings(walked: Walk, tmp_path: Path) -> None:
+    found = walked.town.acting("lea").detect("released", walked.material.question, tmp_path / "out", marking="S")
+    answer = json.loads(Path(found["geojson"]).read_text())
+    assert found["marking"] == "S"
+    assert answer["type"] == "FeatureCollection"
+    assert "S" in json.dumps(answer["marking"])
+    assert Path(found["overlay"]).stat().st_size > 0
+
+
+def test_the_models_marking_is_the_join_of_what_it_was_made_from(walked: Walk) -> None:
+    lea = walked.town.acting("lea")
+    lea.import_dataset(walked.material.held_out, name="other", marking="S", project="harbour")
+    lea.train(["training", "other"], name="mixed", project="harbour", recipe="debug")
+    assert lea.show("mixed")["marking"] == "S"
+    with pytest.raises(NotFound):
+        walked.town.acting("ines").show("mixed")
+
+
+def test_scores_on_the_training_set_are_refused_by_the_gate(walked: Walk) -> None:
+    ines = walked.town.acting("ines")
+    verdict = ines.evaluate("model", "training", name="leak", settings={"robustness": [], "samples": 0})
+    assert verdict["verdict"] == "refused"
+    with pytest.raises(GateClosed, match=r"training data sets: expected no held-out data set among them, found"):
+        ines.release("leak", name="leaked")
+    with pytest.raises(GateClosed):
+        walked.town.acting("marc").approve("leak", reason="looks fine")
+
+
+def test_the_author_does_not_approve_even_with_the_role(walked: Walk) -> None:
+    lea = walked.town.acting("lea")
+    lea.train(["training"], name="leas", project="harbour", recipe="debug")
+    lea.evaluate("leas", "held-out", name="leas report", settings={"robustness": [], "samples": 0})
+    with pytest.raises(NotAllowed, match="approval by lea: expected somebody other than the author, found the author"):
+        lea.approve("leas report", reason="my own work")
+    walked.town.acting("marc").approve("leas report", reason="read")
+    with pytest.raises(GateClosed, match=r"approvals: expected 2 by different people as approver, found 1 \(marc\)"):
+        lea.release("leas report", name="leas release")
+
+
+def test_a_reader_without_clearance_is_told_the_same_as_of_nothing(walked: Walk, tmp_path: Path) -> None:
+    tom = walked.town.acting("tom")
+    scene = walked.material.question
+    asks: tuple[Callable[[str], object], ...] = (
+        tom.show,
+        tom.lineage,
+        lambda name: tom.get(name, tmp_path / "got"),
+        lambda name: tom.detect(name, scene, tmp_path / "out", marking="NP"),
+    )
+    for ask in asks:
+        told = []
+        for name in ("released", "nothing"):
+            with pytest.raises(NotFound) as refusal:
+                ask(name)
+            told.append(str(refusal.value).replace(name, "NAME"))
+        assert told[0] == told[1]
+    assert tom.entries(kind="model") == tom.entries(kind="release") == tom.runs() == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_byte_of_the_site_verifies(walked: Walk) -> None:
+    checks = walked.town.acting("claire").verify()
+    assert {check["verdict"] for check in checks} == {"ok"}, checks
+    assert {"journal", "journal signatures", "objects", "policy gates", "policy markings", "policy trust"} <= {
+        check["what"] for check in checks
+    }
+
+
+def test_lineage_leads_from_the_release_to_the_data(walked: Walk) -> None:
+    graph = walked.town.acting("ines").lineage("released")
+    assert {node["kind"] for node in graph["nodes"]} == {"release", "model", "report", "approval", "dataset"}
+
+
+def test_the_public_tool_verifies_a_released_model(walked: Walk, tmp_path: Path) -> None:
+    lea = walked.town.acting("lea")
+    lea.get("model", tmp_path / "model")
+    lea.get("released", tmp_path / "release")
+    argv = [
+        sys.executable, "-W", "ignore", "-m", "model_signing", "verify", "key", str(tmp_path / "model"),
+        "--signature", str(tmp_path / "release" / "model.sig"), "--public_key", str(tmp_path / "release" / "site.pem"),
+    ]  # fmt: skip
+    told = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    assert "Verification succeeded" in told.stdout + told.stderr, told.stderr
+    card = next(f for f in (tmp_path / "model").iterdir() if f.suffix == ".md")
+    changed = card.read_bytes()
+    card.unlink()
+    card.write_bytes(changed + b"!")
+    told = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
+    assert told.returncode != 0
+
+
+def test_a_site_in_which_a_byte_was_flipped_says_where(walked: Walk, tmp_path: Path) -> None:
+    town = Town(tmp_path, walked.town.clock)
+    shutil.copytree(walked.town.root, tmp_path, dirs_exist_ok=True)
+    model = town.acting("ines").show("model")
+    target = max((town.site / "objects" / "objects").rglob("*"), key=lambda f: f.stat().st_size if f.is_file() else 0)
+    data = bytearray(target.read_bytes())
+    data[len(data) // 2] ^= 1
+    target.chmod(0o600)
+    target.write_bytes(data)
+    damaged = [c for c in town.acting("claire").verify() if c["verdict"] != "ok"]
+    assert any(target.name[:20] in check["what"] for check in damaged), (model, damaged)
+
+
+def test_a_withdrawn_release_answers_no_more(walked: Walk, tmp_path: Path) -> None:
+    town = Town(tmp_path, walked.town.clock)
+    shutil.copytree(walked.town.root, tmp_path, dirs_exist_ok=True)
+    with pytest.raises(CasemateError):
+        town.acting("ines").revoke("released", reason="not mine to say")
+    town.acting("claire").revoke("released", reason="confuses cranes and aircraft")
+    with pytest.raises(Revoked, match="confuses cranes and aircraft"):
+        town.acting("lea").detect("released", walked.material.question, tmp_path / "out", marking="DR")
+
+
+def test_an_expired_release_answers_no_more(walked: Walk, tmp_path: Path) -> None:
+    later = Town(walked.town.root, lambda: walked.town.clock().replace(year=2031))
+    with pytest.raises(Revoked, match="expired"):
+        later.acting("lea").detect("released", walked.material.question, tmp_path / "out", marking="DR")
