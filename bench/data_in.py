@@ -158,7 +158,11 @@ class Bench:
     def dvc_add(self, source: Path) -> float:
         repository = self.place / "repository"
         repository.mkdir()
-        home = os.environ | {"HOME": str(self.place), "DVC_NO_ANALYTICS": "1"}
+        home = os.environ | {
+            "HOME": str(self.place),
+            "DVC_NO_ANALYTICS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.place / "dvc"),
+        }
         run([str(self.dvc), "init", "--no-scm", "-q"], cwd=repository, env=home)
         shutil.copytree(source, repository / "set")
         seconds = timed([str(self.dvc), "add", "-q", "set"], cwd=repository, env=home)

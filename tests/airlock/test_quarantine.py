@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airlock.conftest import Arrive
 from casemate.airlock import Admitted, Limits, admit, sweep
 from casemate.airlock.copying import copy_part, parts
 from casemate.airlock.walk import check_name, look, open_source
 from casemate.errors import BadInput, DiskFull, InspectionRefused
+from tests.airlock.conftest import Arrive
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 

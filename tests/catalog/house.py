@@ -23,7 +23,7 @@ def says(error: type[CasemateError], message: str) -> Iterator[None]:
     """Within, `error` is raised, and its message is exactly `message`."""
     with pytest.raises(error) as no:
         yield
-    assert str(no.value) == message
+    assert str(no.value) == message, f"said {no.value}"
 
 
 @dataclass(frozen=True)

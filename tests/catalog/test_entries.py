@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from casemate.catalog import Reader
+from casemate.catalog import KINDS, Reader
 from casemate.catalog.site import meet
 from casemate.errors import (
     AboveCeiling,
@@ -167,8 +167,7 @@ def test_a_name_that_could_mislead_is_refused(house: House, name: str, expected:
 
 
 def test_kinds_and_facts_that_are_unknown_are_refused(house: House) -> None:
-    kinds = "dataset, model, report, release, revocation, policy"
-    with says(BadInput, f"kind: expected one of {kinds}, found 'spell'"):
+    with says(BadInput, f"kind: expected one of {', '.join(KINDS)}, found 'spell'"):
         house.put(kind="spell")
     with pytest.raises(BadInput, match="facts of dataset ports: expected JSON values only, without NaN or infinity"):
         house.put(facts={"loss": float("nan")})

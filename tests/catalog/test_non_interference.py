@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from casemate.catalog import Catalog, Entry, Journal, NewEntry, NewRun, Person, Reader, Run, View
@@ -26,18 +26,26 @@ POLICY = Policy.shipped("fr")
 CEILING = POLICY.parse("S//ALPHA,BRAVO//REL TO NONE")
 BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = ("dataset", "model")
-NAMES = ("ports", "Été", "abcdefg")
+NAMES = ("ports", "abcdefg", "secret")
 PROJECTS = ("harbour", "radar")
 DIGESTS = tuple(Digest.of_bytes(name) for name in (b"a", b"b"))
 NOWHERE = "a" * 26
 ODD = ("", NOWHERE, "sha256:0", "a/b/c", "abc")
 
-compartments = st.frozensets(st.sampled_from(["ALPHA", "BRAVO"]))
-levels = st.sampled_from(POLICY.levels[:3])
-releasable = st.sampled_from([None, None, frozenset({"FRA"}), frozenset({"FRA", "DEU"}), frozenset({"DEU"})])
-markings = st.builds(Marking, levels, compartments, releasable)
-clearances = st.builds(Clearance, levels, compartments, st.sampled_from(["FRA", "DEU"]))
-readers = st.builds(Reader, st.just("rita"), clearances, st.none() | markings)
+# Chosen so that most stories hold things above the reader, made from things below, under the same names.
+FRA, DEU, BOTH = frozenset({"FRA"}), frozenset({"DEU"}), frozenset({"FRA", "DEU"})
+levels = st.sampled_from([POLICY.levels[0], *POLICY.levels[:3]])
+compartments = st.sampled_from(
+    [frozenset(), frozenset(), frozenset(), frozenset({"ALPHA"}), frozenset({"ALPHA", "BRAVO"})]
+)
+markings = st.builds(Marking, levels, compartments, st.sampled_from([None, None, None, None, None, FRA, BOTH, DEU]))
+clearances = st.builds(
+    Clearance,
+    st.sampled_from([*POLICY.levels[1:3], POLICY.levels[1]]),
+    compartments,
+    st.sampled_from(["FRA", "FRA", "DEU"]),
+)
+readers = st.builds(Reader, st.just("rita"), clearances, st.none() | st.none() | markings)
 ACTORS = {
     "olga": Clearance(POLICY.levels[2], frozenset({"ALPHA", "BRAVO"}), "FRA"),
     "dieter": Clearance(POLICY.levels[2], frozenset({"ALPHA", "BRAVO"}), "DEU"),
@@ -58,16 +66,33 @@ class Step:
     lifted: bool  # whether the marking is joined with those of what is picked, so that the act may succeed
 
 
+picks = st.sampled_from([(), (), (), (0,), (0,), (1,), (2,), (3,), (1, 3)])
 steps = st.builds(
     Step,
-    st.sampled_from(["project", "entry", "entry", "entry", "entry", "run", "move", "journal"]),
+    st.sampled_from(["project", "entry", "entry", "entry", "run", "move", "journal"]),
     st.sampled_from(["olga", "olga", "dieter", "rita"]),
     markings,
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(PROJECTS)),
-    st.sampled_from(KINDS),
+    st.tuples(st.sampled_from(["ports", *NAMES]), st.sampled_from(["harbour", *PROJECTS])),
+    st.sampled_from(["dataset", *KINDS]),
     st.sampled_from(DIGESTS),
-    st.lists(st.integers(0, 11), max_size=2, unique=True).map(tuple),
-    st.booleans(),
+    picks,
+    st.sampled_from([True, True, True, False]),
+)
+openings = st.builds(
+    Step,
+    st.just("entry"),
+    st.just("olga"),
+    markings,
+    st.tuples(st.sampled_from(NAMES), st.just("harbour")),
+    st.just("dataset"),
+    st.sampled_from(DIGESTS),
+    picks,
+    st.just(True),
+)
+stories = st.builds(
+    lambda opening, rest: [*opening, *rest],
+    st.lists(openings, min_size=5, max_size=6),
+    st.lists(steps, min_size=2, max_size=7),
 )
 
 
@@ -145,6 +170,38 @@ def settle(site: Site, reader: Reader, officer: bool) -> None:
     site.catalog.add_project("harbour", POLICY.lowest, members=["olga", "dieter", "rita"], by=by)
 
 
+def told_by(verb: str, marking: str, path: str, *picks: int, actor: str = "olga") -> Step:
+    project, name = path.split("/")
+    return Step(verb, actor, POLICY.parse(marking), (name, project), "dataset", DIGESTS[0], picks, lifted=True)
+
+
+# One story that is always told: below and above under one name, made from one another, moved, in a hidden project.
+FABLE = [
+    told_by("project", "S", "radar/-"),
+    told_by("entry", "DR", "harbour/ports"),
+    told_by("entry", "S", "harbour/ports", 0),
+    told_by("entry", "S", "radar/ports", 1),
+    told_by("entry", "S", "harbour/secret"),
+    told_by("entry", "DR", "radar/secret"),  # refused: its project is above it
+    told_by("run", "DR", "harbour/-", 0),
+    told_by("run", "S", "harbour/-", 1),
+    told_by("move", "S", "harbour/-", 1),
+    told_by("journal", "S", "harbour/ports"),
+    told_by("entry", "DR", "harbour/abcdefg", 0),
+    told_by("entry", "NP", "harbour/abcdefg", 1, actor="rita"),
+]
+SEQUEL = [
+    told_by("entry", "NP", "harbour/ports", actor="rita"),
+    told_by("entry", "DR", "harbour/ports", actor="rita"),
+    told_by("entry", "DR", "radar/ports", actor="rita"),
+    told_by("entry", "DR", "harbour/secret", actor="rita"),
+    told_by("project", "DR", "radar/-", actor="rita"),
+    told_by("move", "DR", "harbour/-", 1, actor="rita"),
+    told_by("run", "DR", "radar/-", 2, actor="rita"),
+]
+RITA = Reader("rita", Clearance(POLICY.levels[1], frozenset(), "FRA"))
+
+
 @contextmanager
 def two_sites(story: list[Step], reader: Reader, officer: bool) -> Iterator[Pair]:
     """A site with all of the story, and one with what the reader may know of it."""
@@ -213,7 +270,7 @@ LAWS: dict[str, Callable[[View, list[str]], Any]] = {
         pages(view.list),
         [view.list(kind=k) for k in KINDS],
         [view.list(project=p) for p in (*PROJECTS, "nowhere")],
-        [view.list(text=t) for t in ("ete", "o", "zz", "%")],
+        [view.list(text=t) for t in ("PÓR", "o", "zz", "%")],
         answer(lambda: view.list(after="nonsense")),
         answer(lambda: view.list(limit=0)),
     ],
@@ -224,7 +281,7 @@ LAWS: dict[str, Callable[[View, list[str]], Any]] = {
     "runs": lambda view, _: [pages(view.runs), view.runs(state="running"), view.runs(project="harbour")],
     "run": lambda view, asked: [answer(lambda t=t: view.run(t)) for t in asked if t.islower()],
     "projects": lambda view, _: view.projects(),
-    "project": lambda view, asked: [answer(lambda t=t: view.project(t)) for t in (*PROJECTS, *ODD)],
+    "project": lambda view, _: [answer(lambda t=t: view.project(t)) for t in (*PROJECTS, *ODD)],
     "people": lambda view, _: answer(view.people),
     "person": lambda view, _: [answer(lambda t=t: view.person(t)) for t in ("rita", "olga", "nobody")],
     "journal": lambda view, asked: [
@@ -266,21 +323,15 @@ def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_d
     assert public(Catalog) == acts | doors
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(steps, min_size=4, max_size=12), readers, st.booleans())
-def test_reads_are_those_of_a_site_without_what_is_above_the_reader(
-    story: list[Step], reader: Reader, officer: bool
-) -> None:
-    with two_sites(story, reader, officer) as pair:
-        same_answers(pair, reader)
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.lists(steps, min_size=3, max_size=9), st.lists(steps, min_size=1, max_size=5), readers, st.booleans())
-def test_acts_end_as_on_a_site_without_what_is_above_the_actor(
+@settings(deadline=None, max_examples=25)
+@example(story=FABLE, acts=SEQUEL, reader=RITA, officer=True)
+@example(story=FABLE, acts=SEQUEL, reader=RITA, officer=False)
+@given(stories, st.lists(steps, max_size=2), readers, st.booleans())
+def test_reads_and_acts_end_as_on_a_site_without_what_is_above_the_reader(
     story: list[Step], acts: list[Step], reader: Reader, officer: bool
 ) -> None:
     with two_sites(story, reader, officer) as pair:
+        same_answers(pair, reader)
         for act, step in enumerate(acts, start=len(story)):
             full, lower = pair.both(act, step, reader)
             assert full == lower
@@ -288,7 +339,8 @@ def test_acts_end_as_on_a_site_without_what_is_above_the_actor(
             pair.full.at(act)
             pair.lower.at(act)
             assert change(pair.full.catalog, reader) == change(pair.lower.catalog, reader)
-        same_answers(pair, reader)
+        if acts:
+            same_answers(pair, reader)
 
 
 def same_answers(pair: Pair, reader: Reader) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from airlock.conftest import picture, scene
 from casemate.airlock import ScanLimits, admit, scanners
 from casemate.airlock.formats import FORMATS
 from casemate.airlock.inspect import inspect
 from casemate.errors import NotFound
+from tests.airlock.conftest import picture, scene
 
 
 def samples(folder: Path) -> Path:

@@ -54,7 +54,7 @@ def test_only_the_officer_admits_people_lists_them_and_changes_policies(town: To
     policy = tmp_path / "gates.toml"
     policy.write_text(ines.policy_text("gates"))
     for act in (
-        lambda: ines.people(),
+        ines.people,
         lambda: ines.add_person("eve", public_key=tmp_path / "ines.key.pub", clearance="DR"),
         lambda: ines.add_project("p", marking="DR"),
         lambda: ines.set_policy("gates", policy, reason="easier"),

@@ -30,7 +30,7 @@ from casemate.gates.scores import Figure
 from casemate.gates.wording import Text
 from casemate.markings import Policy
 from casemate.store.digest import Digest
-from gates.conftest import HELD_OUT, MODEL, NOW, POLICY, TRAINED_ON, scores_with
+from tests.gates.conftest import HELD_OUT, MODEL, NOW, POLICY, TRAINED_ON, scores_with
 
 HOSTILE = "</title><script>alert('1')</script>\"'><img src=x onerror=alert(2)> {{ 7*7 }} {% raw %}"
 VOID = frozenset({"meta", "input", "br", "image", "use", "line", "path", "circle", "rect"})

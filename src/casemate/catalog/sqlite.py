@@ -71,8 +71,12 @@ def translated() -> Iterator[None]:
 
 
 def _own(file: Path) -> None:
+    # A database that exists is never opened beside SQLite: closing it would drop this process's locks on it, which lets
+    # another process write over its pages (https://sqlite.org/howtocorrupt.html, section 2.2).
     try:
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
     except OSError as why:
         raise Unavailable("catalog", expected="a database file that can be read and written", found=why) from why
 

@@ -107,10 +107,10 @@ class _Story:
         self.keys.mkdir(mode=0o700)
         for name in ("claire", *_PEOPLE):
             (self.keys / f"{name}.passphrase").write_text(secrets.token_urlsafe(18), encoding="ascii")
-        _say("casemate init site --policy fr --ceiling S --officer claire --officer-key claire.key")
+        _say("casemate init site --policy fr --ceiling 'S//SPÉCIAL FRANCE' --officer claire --officer-key claire.key")
         secret = (self.keys / "claire.passphrase").read_bytes()
         init_site(
-            self.site, name="demo", policy="fr", ceiling="S", officer="claire",
+            self.site, name="demo", policy="fr", ceiling="S//SPÉCIAL FRANCE", officer="claire",
             officer_key=self.keys / "claire.key", passphrase=lambda _: secret,
         )  # fmt: skip
         for name, (clearance, roles) in _PEOPLE.items():

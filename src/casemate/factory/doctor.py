@@ -21,7 +21,7 @@ from casemate.factory.site import read_settings
 from casemate.modalities import find, names
 
 _NEEDED = (
-    "click", "cryptography", "jinja2", "matplotlib", "numpy", "onnx", "onnxruntime", "pillow", "pycocotools",
+    "click", "cryptography", "jinja2", "matplotlib", "numpy", "onnx", "onnxruntime", "pillow",
     "pydantic", "rasterio", "rich", "safetensors", "scipy", "shapely", "sqlalchemy", "torch",
 )  # fmt: skip
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")

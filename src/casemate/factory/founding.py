@@ -19,10 +19,10 @@ from casemate.errors import AboveCeiling, BadInput, NameTaken
 from casemate.factory import policies
 from casemate.factory.desk import is_protected, pen_of, signature_of, utc_now
 from casemate.factory.site import SITE_FILE
-from casemate.gates.pen import unlock
+from casemate.gates.pen import serve, unlock
 from casemate.gates.policy import GatePolicy
 from casemate.markings import Clearance, Marking, Policy, shipped_policies
-from casemate.signing import PublicKey, Signer, Trust, TrustedKey, agent, generate_key_file
+from casemate.signing import PublicKey, Signer, Trust, TrustedKey, generate_key_file
 from casemate.store import open_store
 
 KEY_LIFE = timedelta(days=3 * 365)
@@ -51,7 +51,7 @@ def new_key(file: Path, passphrase: bytes | None) -> dict[str, str]:
 def serve_agent(file: Path, passphrase: Callable[[], bytes], at: Path, *, lifetime_s: float) -> None:
     """Hold the key unlocked and sign at the socket `at` for this user alone, until `lifetime_s` seconds have passed."""
     pen = unlock(file, passphrase() if is_protected(file) else None)
-    agent.serve(pen, at, lifetime_s=lifetime_s)
+    serve(pen, at, lifetime_s=lifetime_s)
 
 
 def init_site(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casemate.signing.agent import AgentPen
+from casemate.signing.agent import AgentPen, serve
 from casemate.signing.sign import Pen
 
-__all__ = ["AgentPen", "Pen", "through_agent", "unlock"]
+__all__ = ["AgentPen", "Pen", "serve", "through_agent", "unlock"]
 
 
 def unlock(path: Path, passphrase: bytes | None) -> Pen:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from casemate.errors import DigestMismatch
+from casemate.errors import BadInput, DigestMismatch
 from casemate.gates.release_check import Release, check, read_release
 from casemate.signing.envelope import Envelope
 from casemate.signing.trust import Trust
@@ -72,10 +72,14 @@ def load(
 
 def _laid_out(store: ObjectStore, manifest: Manifest, folder: Path) -> Path:
     """The model's folder, with exactly the bytes of its manifest."""
-    if folder.is_dir():
-        _refuse_other_bytes(manifest, manifest_of(folder))
-        return folder
-    return checkout(store, manifest, folder)
+    if not folder.is_dir():
+        try:
+            return checkout(store, manifest, folder)
+        except (BadInput, OSError):
+            if not folder.is_dir():
+                raise  # else another load laid it out at the same moment
+    _refuse_other_bytes(manifest, manifest_of(folder))
+    return folder
 
 
 def _refuse_other_bytes(expected: Manifest, found: Manifest) -> None:

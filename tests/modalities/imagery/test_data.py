@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scenes import make_scene, write_set
 
 from casemate.errors import BadInput, DiskFull, LabelOutsideImage
 from casemate.modalities.imagery import canonical, data
 from casemate.modalities.imagery.boxes import Box, ImageryDataset, LabelledImage, fit
 from casemate.modalities.imagery.canonical import CANONICAL, labels_text, parse_labels
 from casemate.modalities.imagery.taxonomy import Node, Taxonomy
+from tests.modalities.imagery.scenes import make_scene, write_set
 
 OVERHEAD = Taxonomy.shipped()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
-from scenes import make_scene, write_geotiff, write_set
 
 from casemate.errors import BadInput
 from casemate.modalities.imagery import data
 from casemate.modalities.imagery.duplicates import Fingerprints, fingerprint_file, overlap
+from tests.modalities.imagery.scenes import make_scene, write_geotiff, write_set
 
 Picture = Image.Image
 SIDE = 480

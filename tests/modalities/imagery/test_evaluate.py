@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from colour_detector import TAXONOMY, colour_detector, write_colours
 from PIL import Image
 
 from casemate.compute.metrics import read_metrics
@@ -26,6 +25,7 @@ from casemate.modalities.imagery.evaluate import run
 from casemate.modalities.imagery.examine import draw_images, view_window
 from casemate.modalities.imagery.taxonomy import Node, Taxonomy
 from casemate.store.digest import Digest
+from tests.modalities.imagery.colour_detector import TAXONOMY, colour_detector, write_colours
 
 MODEL, DATA, APART = (Digest(letter * 64) for letter in "abc")
 QUICK: dict[str, Any] = {"robustness": [], "pictures": False, "resamples": 20}

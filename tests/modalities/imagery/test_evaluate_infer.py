@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from colour_detector import COLOURS, SIDE_PX, colour_detector
 
 from casemate.errors import BadInput
 from casemate.modalities.imagery.infer import detect_image, open_detector, run_window
+from tests.modalities.imagery.colour_detector import COLOURS, SIDE_PX, colour_detector
 
 
 def squares(width: int, height: int, *corners: tuple[int, int]) -> np.ndarray:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from debug_model import debug_model
 
 from casemate.errors import BadInput, RunFailed
 from casemate.modalities.imagery import export, weights
 from casemate.modalities.imagery.graph import DISTANCES, INPUT, LOGITS
+from tests.modalities.imagery.debug_model import debug_model
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -140,5 +139,5 @@ def test_half_precision_halves_the_file_and_widens_again() -> None:
 def test_a_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
     weights.write_whole(tmp_path / "a", b"one")
     weights.write_whole(tmp_path / "a", b"two")
-    assert os.listdir(tmp_path) == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == b"two"

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from scenes import write_geotiff
 
 from casemate.errors import BadInput, LabelOutsideImage
 from casemate.modalities.imagery import formats
 from casemate.modalities.imagery.boxes import Box
 from casemate.modalities.imagery.data import read
+from tests.modalities.imagery.scenes import write_geotiff
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (100, 200, 3)).astype(np.uint8)
 EXPECTED = {

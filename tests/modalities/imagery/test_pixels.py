@@ -18,10 +18,10 @@ from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scenes import make_scene, write_geotiff
 
 from casemate.errors import BadInput
 from casemate.modalities.imagery.pixels import StretchFacts, open_scene, read_window, scene_facts, stretch_facts
+from tests.modalities.imagery.scenes import make_scene, write_geotiff
 
 SCENE = make_scene(seed=5, width=300, height=200)
 UTM = Affine(0.5, 0.0, 450000.0, 0.0, -0.5, 5410000.0)

@@ -16,12 +16,9 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from bright_model import bright_model, squares
-from debug_model import debug_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scenes import make_scene, write_geotiff
 
 from casemate.errors import BadInput, DigestMismatch, Unavailable
 from casemate.modalities import find
@@ -36,6 +33,9 @@ from casemate.modalities.imagery.scan import Scene, scan
 from casemate.modalities.imagery.seams import overlaps
 from casemate.modalities.imagery.spill import open_spill
 from casemate.modalities.imagery.windows import grid
+from tests.bright_model import bright_model, squares
+from tests.modalities.imagery.debug_model import debug_model
+from tests.modalities.imagery.scenes import make_scene, write_geotiff
 
 RELEASE = "sha256:" + "ab" * 32
 

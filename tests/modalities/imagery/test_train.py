@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import figures, prepared, squares
 
 from casemate.errors import BadInput, Diverged
 from casemate.modalities.imagery import train, weights
 from casemate.modalities.imagery.infer import detect_image, open_detector
+from tests.modalities.imagery.training_runs import figures, prepared, squares
 
 ALONE = """
 import sys

@@ -101,8 +101,11 @@ def test_positions_in_a_difficult_box_are_ignored() -> None:
 def test_a_perfect_answer_costs_almost_nothing_and_a_blank_one_more() -> None:
     given = truth((8, 8, 24, 24), exhaustive=(AIRPLANE, VESSEL))
     logits, logs = torch.full((1, 5, 8, 8), -12.0), torch.zeros(1, 4, 8, 8)
-    logits[0, :3, 3:5, 3:5] = 12.0
-    centres = positions_xy_px(8, 8).reshape(8, 8, 2)
+    centres = positions_xy_px(8, 8)
+    exact = given.boxes_xyxy_px.expand(64, 4)
+    taken = assign(torch.full((64, 5), 0.5), exact, centres, given).box.reshape(8, 8) >= 0
+    logits[0, :3, taken] = 12.0
+    centres = centres.reshape(8, 8, 2)
     edges = torch.cat([centres - torch.tensor([8.0, 8.0]), torch.tensor([24.0, 24.0]) - centres], -1) / 4
     logs[0] = edges.clamp(min=0.1).log().permute(2, 0, 1)
     blank = detection_loss(*answers(), [given], TREE).total.detach()

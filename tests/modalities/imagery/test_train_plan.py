@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -7,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import squares
 
 from casemate.errors import BadInput, NotFound
 from casemate.modalities.imagery import recipes
 from casemate.modalities.imagery.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
 from casemate.modalities.imagery.schedule import TrainingPlan
 from casemate.modalities.imagery.validate import divide
+from tests.modalities.imagery.training_runs import squares
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -23,7 +24,7 @@ def test_a_recipe_is_json_and_reads_back_as_itself(name: str) -> None:
 
 
 def test_an_unknown_recipe_lists_those_that_there_are() -> None:
-    with pytest.raises(NotFound, match="recipe: expected fine_tune or base or debug, found 'huge'"):
+    with pytest.raises(NotFound, match="recipe: expected fine_tune or base or base_again or debug, found 'huge'"):
         recipes.find("huge")
 
 
@@ -59,7 +60,7 @@ def test_the_learning_rate_rises_then_falls_to_two_percent() -> None:
     plan = TrainingPlan(steps=100, warmup_steps=10)
     rates = [plan.rate(step) for step in range(100)]
     assert rates[0] < rates[5] < rates[10]
-    assert all(after <= before for before, after in zip(rates[10:], rates[11:], strict=False))
+    assert all(after <= before for before, after in itertools.pairwise(rates[10:]))
     assert rates[-1] == pytest.approx(0.02, abs=1e-3)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from training_runs import squares
 
 from casemate.errors import BadInput
 from casemate.modalities.imagery import augment, sample
 from casemate.modalities.imagery.boxes import Box, ImageryDataset, LabelledImage
 from casemate.modalities.imagery.sample import Sample, Sampler, Setting, pixels_reader
 from casemate.modalities.imagery.taxonomy import Taxonomy
+from tests.modalities.imagery.training_runs import squares
 
 TAXONOMY = Taxonomy.shipped().restricted(["airplane", "vessel"])
 

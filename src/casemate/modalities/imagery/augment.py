@@ -1,8 +1,8 @@
 """Crops and their variations: each a pure function of the picture and of a random generator that is given.
 
 Rules. Nothing here keeps state or draws chance of its own; the same generator state gives the same bytes. Geometry is
-exact (eight symmetries, a scale, a shift), so that axis-parallel boxes stay tight. Boxes of which less than 40 % is left
-in the crop become difficult: neither taught nor punished.
+exact (eight symmetries, a scale, a shift), so that axis-parallel boxes stay tight. Boxes of which less than 40 % is
+left in the crop become difficult: neither taught nor punished.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ def cut(image_HWC: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     i0, j0, i1, j1 = int(y0), int(x0), int(np.ceil(y1)), int(np.ceil(x1))
     part = Image.fromarray(np.ascontiguousarray(image_HWC[i0:i1, j0:j1]))
     box = (x0 - j0, y0 - i0, x1 - j0, y1 - i0)
-    crop[top:bottom, left:right] = part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
+    resized = part.resize((right - left, bottom - top), Image.Resampling.BILINEAR, box=box)
+    crop[top:bottom, left:right] = np.asarray(resized)
     return crop
 
 
@@ -52,8 +53,8 @@ def boxes_in(
     clipped = moved.clip(0, view.crop_px).astype(np.float32)
     size, left = moved[:, 2:] - moved[:, :2], clipped[:, 2:] - clipped[:, :2]
     share = left.prod(1) / np.maximum(size.prod(1), 1e-6)
-    seen = (left > 1.0).all(1)
-    return clipped, seen, share < _KEPT_SHARE
+    seen = np.asarray((left > 1.0).all(axis=1))
+    return clipped, seen, np.asarray(share < _KEPT_SHARE)
 
 
 def symmetry(

@@ -19,7 +19,7 @@ from casemate.modalities.imagery.taxonomy import Taxonomy
 Floats = NDArray[np.float32]
 
 SCORE_MIN = 0.05
-OVERLAP_MAX = 0.6
+OVERLAP_MAX = 0.5
 MOST_BOXES = 5000
 _MOST_LOG_CELLS = 6.0
 

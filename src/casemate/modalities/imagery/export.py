@@ -91,7 +91,7 @@ def quantize(model_dir: Path, images: Images) -> Parity:
 
 
 def parity(ours: Sequence[Floats], theirs: Sequence[Floats], config: Mapping[str, Any]) -> Parity:
-    """Compare raw answers of two engines on the same input; edges only where either sees something (score above 0.1)."""
+    """Compare raw answers of two engines on the same input; edges only where either sees something."""
     parents = parents_of(config)
     scores = [node_scores(np.moveaxis(o[0], 1, -1).reshape(-1, len(parents)), parents) for o in (ours, theirs)]
     edges = [np.exp(np.moveaxis(np.minimum(o[1], 6.0), 1, -1).reshape(-1, 4)) for o in (ours, theirs)]

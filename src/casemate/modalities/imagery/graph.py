@@ -1,12 +1,13 @@
 """The detector as an ONNX graph, written node by node.
 
-Rules. The network has six kinds of layers, so the graph is written by hand and not traced: every norm is folded into its
-convolution, nothing is left for an engine to simplify, and the same weights give the same bytes. Batch, height and width
-are free; the input is uint8 RGB and normalisation is the first node. What is written here is checked against PyTorch by
-`export`, which refuses a graph that answers differently.
+Rules. The network has six kinds of layers, so the graph is written by hand and not traced: every norm is folded into
+its convolution, nothing is left for an engine to simplify, and the same weights give the same bytes. Batch, height
+and width are free; the input is uint8 RGB and normalisation is the first node. What is written here is checked
+against PyTorch by `export`, which refuses a graph that answers differently.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -37,7 +38,7 @@ class _Pen:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
-    def op(self, kind: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or f"{kind.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
         return name
@@ -66,11 +67,11 @@ class _Folded:
 def model(network: Detector, *, producer: str = "casemate") -> onnx.ModelProto:
     """The graph of a network with its present weights, checked by ONNX's own checker."""
     pen = _Pen()
-    pen.constant("zero", np.float32(0.0)[()].reshape(()))
-    pen.constant("six", np.float32(6.0)[()].reshape(()))
+    pen.constant("zero", np.array(0.0, np.float32))
+    pen.constant("six", np.array(6.0, np.float32))
     x = pen.op("Cast", INPUT, to=TensorProto.FLOAT)
-    x = pen.op("Sub", x, pen.constant("mean", np.float32(MEAN).reshape(())))
-    x = pen.op("Mul", x, pen.constant("gain", np.float32(1 / SPREAD).reshape(())))
+    x = pen.op("Sub", x, pen.constant("mean", np.array(MEAN, np.float32)))
+    x = pen.op("Mul", x, pen.constant("gain", np.array(1 / SPREAD, np.float32)))
     features = _backbone(pen, x, network)
     _answers(pen, _trunk(pen, features, network), network)
     image = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", 3, "height", "width"])

@@ -5,8 +5,8 @@ likelihood follows what a data set says, and no more:
 
 - at a position that answers for a box, the root learns the box's overlap (quality focal loss), the nodes of the label's
   path learn 1 and their siblings 0; what lies deeper than the label learns nothing;
-- at any other position, each node that the crop's data set labels exhaustively learns that its *absolute* probability is
-  0, so the blame goes to the factor that earned it; other nodes learn nothing;
+- at any other position, each node that the crop's data set labels exhaustively learns that its *absolute* probability
+  is 0, so the blame goes to the factor that earned it; other nodes learn nothing;
 - inside a box marked difficult nothing is learnt but through other boxes.
 """
 

@@ -61,17 +61,21 @@ def interval(figures: Floats) -> Interval:
 
 def average_precision(matches: Matches, weights: Floats, *, area: int = 0, iou: int = IOU_50, most: int) -> Floats:
     """Average precision [B] in one area range at one IoU threshold, for each row of `weights` [B, I]."""
+    from scipy.sparse import csr_array
+
     keep = matches.rank < most
     right = np.flatnonzero(matches.right[area, iou] & keep)
     wrong = np.flatnonzero(matches.wrong[area, iou] & keep)
-    alarms_before = np.searchsorted(wrong, right)  # precision need be known at right ones only: it falls between them
-    wrong = wrong[: alarms_before[-1] if len(right) else 0]
-    rows = max(1, CELLS_AT_ONCE // max(1, len(right) + len(wrong)))
+    before = np.searchsorted(right, wrong)  # precision need be known at right ones only: it falls between them
+    before, wrong = before[before < len(right)], wrong[before < len(right)]
+    cells = (np.ones(len(wrong)), (before, matches.image[wrong]))
+    alarms_RI = csr_array(cells, shape=(len(right), matches.images))  # since the last right one, by image
+    rows = max(1, CELLS_AT_ONCE // max(1, len(right)))
     parts = []
     for start in range(0, len(weights), rows):
         some = weights[start : start + rows]
         hits = np.cumsum(some[:, matches.image[right]], axis=1)
-        alarms = np.pad(np.cumsum(some[:, matches.image[wrong]], axis=1), ((0, 0), (1, 0)))[:, alarms_before]
+        alarms = np.cumsum((alarms_RI @ some.T).T, axis=1)
         parts.append(_interpolated(hits, alarms, some @ matches.positives[area]))
     return np.concatenate(parts)
 

@@ -71,7 +71,7 @@ def card(config: Mapping[str, Any]) -> str:
     lines += ["", f"Started from: {start}. Recipe: {training.get('recipe', 'none')}, {training.get('steps', 0)} steps."]
     lines += ["", "## Limits", ""]
     lines += [
-        f"- It sees pictures enlarged {config['input']['scale']:g} times; objects below about 2 pixels of theirs are lost.",
+        f"- It sees pictures enlarged {config['input']['scale']:g} times, and answers every 4 pixels of what it sees.",
         "- Scores are not probabilities until a calibration was fitted on held-out data.",
         "- Only what is listed under Answers was ever taught; anything else may be missed or taken for one of them.",
         "- Figures of merit belong to an evaluation, and are not in this card.",

@@ -190,7 +190,10 @@ class Prior:
 
 
 class Detector(nn.Module):
-    """uint8 RGB [B, 3, H, W] to logits [B, nodes, H/4, W/4] and log-distances [B, 4, H/4, W/4] (left, top, right, bottom)."""
+    """uint8 RGB [B, 3, H, W] to logits [B, nodes, H/4, W/4] and log-distances [B, 4, H/4, W/4].
+
+    Distances go from the cell's centre to the left, top, right and bottom edge, counted in cells.
+    """
 
     def __init__(self, architecture: Architecture, nodes: int, *, prior: Prior | None = None) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Team:
-    """This process among its peers, and where its tensors live."""
+    """One process among its peers, and where its tensors live."""
 
     rank: int
     size: int
@@ -29,7 +29,7 @@ class Team:
         return self.rank == 0
 
     def places(self, batch: int) -> range:
-        """This process's places in a batch."""
+        """The process's own places in a batch."""
         return range(self.rank, batch, self.size)
 
     def wrap(self, module: nn.Module) -> nn.Module:
@@ -64,7 +64,7 @@ def team(*, gpus: int) -> Iterator[Team]:
         yield Team(rank, size, device)
         return
     agent_has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = torch.distributed.TCPStore(
+    store = torch.distributed.TCPStore(  # type: ignore[attr-defined]
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         size,
@@ -72,7 +72,9 @@ def team(*, gpus: int) -> Iterator[Team]:
         timeout=timedelta(minutes=5),
     )
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    named = torch.distributed.PrefixStore(f"attempt-{attempt}", store)
+    named = torch.distributed.PrefixStore(  # type: ignore[attr-defined]
+        f"attempt-{attempt}", store
+    )
     torch.distributed.init_process_group("nccl" if on_gpu else "gloo", store=named, rank=rank, world_size=size)
     try:
         yield Team(rank, size, device)

@@ -9,6 +9,7 @@ name before it is complete. Every answer carries the marking and the digest of t
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def predict(
     """Detect over `scene` and write `out/detections.geojson` and `out/overlay.png`.
 
     `marking` and `release` go into every answer; `banner` is the marking as the picture words it. `workers` windows are
-    computed at a time, each on its share of the cores; one (the default) takes the least memory. `calibration` is the
+    computed at a time, each on its share of the cores, and are the smaller the more there are. `calibration` is the
     release's calibration.json, where it is not in the model's folder, and must be of `model` (its digest) where that is
     given. BadInput names a scene or a window that cannot be read; DiskFull leaves nothing half-written.
     """
@@ -124,11 +125,11 @@ def predict(
     calibrated = calibrate.load(model_dir, engine.detector.config, file=calibration, model=model)
     out.mkdir(parents=True, exist_ok=True)
     facts = Facts(Digest.of_file(scene), Provenance(marking, release, banner or marking), scene.name)
-    side_px = window_px or _side_px(engine.detector.scale)
-    with _opened(scene, side_px, overlap_px) as shown:
+    side = window_px or side_px(engine.detector.scale, engine.at_once)
+    with _opened(scene, side, overlap_px) as shown:
         raster, cells = shown.raster, shown.grid
         reading = Reading(engine.detector.taxonomy, calibrated, georeference(raster), ground_sampling_m(raster))
-        key = _key(model_dir, facts.scene, cells, side_px, engine.score_min)
+        key = _key(model_dir, facts.scene, cells, side, engine.score_min)
         with open_spill(out / SPILL, key, resume=resume) as spill:
             resumed = len(spill)
             scan(shown, engine, spill, progress=progress)
@@ -161,9 +162,9 @@ def _opened(path: Path, window_px: int, overlap_px: int) -> Iterator[Scene]:
         yield Scene(path.name, raster, cells, stretch_facts(raster), reduction(cells.width, cells.height))
 
 
-def _side_px(scale: float) -> int:
-    """The side of a window of which the model sees at most `SEEN_PX`, so that its memory is the same at any scale."""
-    return max(4 * OVERLAP_PX, int(SEEN_PX / scale) // ALIGN_PX * ALIGN_PX)
+def side_px(scale: float, workers: int = 1) -> int:
+    """The side of a window: all that are computed at a time show the model `SEEN_PX` squared, at any scale."""
+    return max(4 * OVERLAP_PX, int(SEEN_PX / scale / math.sqrt(workers)) // ALIGN_PX * ALIGN_PX)
 
 
 def _key(model_dir: Path, scene: Digest, cells: Grid, window_px: int, score_min: float) -> str:

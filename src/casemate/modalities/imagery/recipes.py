@@ -1,8 +1,8 @@
 """Recipes: functions that return the complete parameters of a training run, found by name.
 
 Rules. A recipe is a pure function; what it returns is frozen into the plan, so that changing a recipe never changes a
-run that was made. Each figure in one was measured (docs/adr/0004-detector-architecture.md). A recipe's keyword arguments
-are the parameters that a person may reasonably change; any other goes through a plan of one's own.
+run that was made. Each figure in one was measured (docs/adr/0004-detector-architecture.md). A recipe's keyword
+arguments are the parameters that a person may reasonably change; any other goes through a plan of one's own.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,6 +27,7 @@ _FINE_TUNE = TrainingPlan(
     checkpoint_every=50,
 )
 _BASE = TrainingPlan(start="input:imagenet", steps=1200, batch=8, crop_px=256, checkpoint_every=25)
+_BASE_AGAIN = TrainingPlan(start="input:first", steps=900, batch=8, crop_px=256, lr=1.5e-3, checkpoint_every=25)
 _DEBUG = TrainingPlan(
     size="debug",
     start="random",
@@ -54,12 +55,22 @@ def base(**changes: Any) -> TrainingPlan:
     return _changed(_BASE, changes)
 
 
+def base_again(**changes: Any) -> TrainingPlan:
+    """The second pass over the same data, from what `base` made (an input named first)."""
+    return _changed(_BASE_AGAIN, changes)
+
+
 def debug(**changes: Any) -> TrainingPlan:
     """A tiny network from random weights for a few steps: proves that everything runs, and learns nothing."""
     return _changed(_DEBUG, changes)
 
 
-RECIPES: Mapping[str, Callable[..., TrainingPlan]] = {"fine_tune": fine_tune, "base": base, "debug": debug}
+RECIPES: Mapping[str, Callable[..., TrainingPlan]] = {
+    "fine_tune": fine_tune,
+    "base": base,
+    "base_again": base_again,
+    "debug": debug,
+}
 
 
 def names() -> list[str]:

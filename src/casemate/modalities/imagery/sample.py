@@ -1,9 +1,9 @@
 """What the network sees at each step: a pure function of (data, settings, seed, step, place in the batch).
 
 Rules. No state: the crop at (step, place) is drawn by a generator seeded with exactly these, so that a run that was
-killed goes on with the crops it would have seen. Sources are balanced first (by the root of their number of boxes, or by
-given weights), then classes inside a source, then small boxes before large ones. A share of the crops is taken anywhere,
-so that the empty ground is seen as often as it deserves.
+killed goes on with the crops it would have seen. Sources are balanced first (by the root of their number of boxes, or
+by given weights), then classes inside a source, then small boxes before large ones. A share of the crops is taken
+anywhere, so that the empty ground is seen as often as it deserves.
 """
 
 from collections import OrderedDict
@@ -43,7 +43,7 @@ class Setting:
 class Sample:
     """One crop with what is true in it; `source` is the data set's place in the sampler."""
 
-    crop_HWC: NDArray[np.uint8]
+    crop_HWC: NDArray[np.uint8]  # noqa: N815
     boxes_xyxy_px: NDArray[np.float32]
     nodes: NDArray[np.int64]
     difficult: NDArray[np.bool_]

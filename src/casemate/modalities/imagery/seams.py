@@ -4,7 +4,7 @@ Rules. Pure arrays, no I/O. A window keeps what has its centre in its core; beca
 pixels apart, it also keeps a narrow halo round the core. Of two views of one object, from two windows, the weaker
 yields: a view cut by its window's edge yields to a whole one, a halo one to an owned one, then the lower score, then
 the later window. Two views are of one object when they overlap by more than `SAME_IOU`; where one is cut, when they do
-so in the pixels that both windows see. Cut views of one object are put together, so that an object larger than the overlap
+so in the pixels that both windows see. Cut views of one object are put together: an object larger than the overlap
 comes out whole. Whether a view yields depends on its window and the eight around it and on nothing else, so a scene is
 settled window by window, in memory that does not grow with it.
 """

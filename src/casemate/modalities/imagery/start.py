@@ -1,8 +1,9 @@
 """What a run starts from: the data it learns from, the tree of answers, and the first weights.
 
-Rules. The model answers exactly the nodes that its data labels, and what leads to them. Data sets share one taxonomy, so
-that one word means one thing. First weights are the shipped ones, random ones, or another model's among the inputs; a
-node that the older model knew keeps its weights, a new one starts from nothing, and everything else must fit.
+Rules. The model answers exactly the nodes that its data labels, and what leads to them. Data sets share one taxonomy,
+so that one word means one thing. First weights are the shipped ones, random ones, or another model's among the
+inputs; a node that the older model knew keeps its weights, a new one starts from nothing, and everything else must
+fit.
 """
 
 from collections.abc import Mapping

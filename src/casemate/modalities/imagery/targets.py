@@ -1,10 +1,10 @@
 """Which positions answer for which box: a soft, quality-aware assignment (after RTMDet's dynamic soft labels).
 
-Rules. A position is a candidate for a box when its centre lies in the box, or at most one cell from the box's centre, so
-that a box smaller than a cell still has four. Among candidates the cheapest are taken, where cost joins how well the
-node is scored, how well the box fits and how near the centre is; how many is the sum of the ten best overlaps, at least
-one. A position wanted by two boxes goes to the cheaper. Positions inside a box marked difficult are neither positive nor
-negative. Everything here is without gradient.
+Rules. A position is a candidate for a box when its centre lies in the box, or at most one cell from the box's centre,
+so that a box smaller than a cell still has four. Among candidates the cheapest are taken, where cost joins how well
+the node is scored, how well the box fits and how near the centre is; how many is the sum of the ten best overlaps, at
+least one. A position wanted by two boxes goes to the cheaper. Positions inside a box marked difficult are neither
+positive nor negative. Everything here is without gradient.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ def _inside(boxes: Tensor, centres: Tensor) -> Tensor:
 
 @torch.no_grad()
 def assign(probabilities: Tensor, boxes_xyxy_px: Tensor, centres_xy_px: Tensor, truth: Truth) -> Assignment:
-    """Give each box its positions; `probabilities` [P, nodes] are absolute, `boxes_xyxy_px` [P, 4] the present answers."""
+    """Give each box its positions, from the present answers: absolute probabilities [P, nodes] and boxes [P, 4]."""
     count = len(centres_xy_px)
     box = torch.full((count,), NEGATIVE, dtype=torch.int64, device=centres_xy_px.device)
     quality = torch.zeros(count, device=centres_xy_px.device)

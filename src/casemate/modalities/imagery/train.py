@@ -1,9 +1,9 @@
 """Training a detector: a pure function of its plan, that can be killed at any moment.
 
 Rules. `run` reads a plan and its inputs and writes outputs, metrics and checkpoints into the work folder, nothing else.
-A run that was killed goes on from its newest checkpoint and ends with the very same bytes (same machine, same plan): the
-crops of a step depend on the seed and the step alone, and a checkpoint holds everything that changes. A loss that is
-not a number ends the run with Diverged, naming the step. bf16 and compilation are for GPUs and ignored elsewhere.
+A run that was killed goes on from its newest checkpoint and ends with the very same bytes (same machine, same plan):
+the crops of a step depend on the seed and the step alone, and a checkpoint holds everything that changes. A loss that
+is not a number ends the run with Diverged, naming the step. bf16 and compilation are for GPUs, ignored elsewhere.
 """
 
 import ctypes
@@ -52,13 +52,14 @@ def run(plan: Plan, workdir: Path) -> None:
 
 @contextmanager
 def _exact(threads: int) -> Iterator[None]:
-    """Deterministic arithmetic on a fixed number of threads, and freed memory kept: a step frees what the next needs."""
+    """Deterministic arithmetic on a fixed number of threads; a step keeps the memory that the one before it freed."""
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     torch.set_num_threads(threads)
     # On a GPU a few gradients have no exact form: there the law is "same loss", and not "same bytes".
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    memory.fill_uninitialized_memory = False
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         if hasattr(libc, "gnu_get_libc_version"):
@@ -69,7 +70,7 @@ def _exact(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before[0])
         torch.use_deterministic_algorithms(before[1])
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
 
 
 class _Training:
