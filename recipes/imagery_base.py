@@ -8,8 +8,7 @@ What goes in is given as folders and a file, and nothing is fetched:
   file inside it. The digest is trusted, not the courier: another file is refused. This is the one place where a
   pickled file is opened, by PyTorch's reader that takes tensors and nothing else.
 
-Two runs, the second from what the first made (recipes `base` and `base_again`), each through the same worker as every
-other (`casemate.compute.worker`): killed, it resumes when called again.
+The run goes through the same worker as every other (`casemate.compute.worker`): killed, it resumes when called again.
 """
 
 from __future__ import annotations
@@ -55,21 +54,16 @@ def main(argv: list[str] | None = None) -> int:
     wanted.add_argument("--ship", type=Path, help="folder to put base.safetensors and base.json in")
     asked = wanted.parse_args(argv)
     resources = Resources(processes=asked.processes, threads=asked.threads)
-    first, second = asked.workdir / "first", asked.workdir / "second"
-    if not (first / "plan.json").is_file():
-        adopt_backbone(asked.imagenet, first / "inputs" / "imagenet")
-        prepare(first, "base", asked.airport_planes, asked.ships, resources)
-    code = train(first, asked.processes)
-    if code == 0 and not (second / "plan.json").is_file():
-        shutil.copytree(first / "outputs", second / "inputs" / "first")
-        prepare(second, "base_again", asked.airport_planes, asked.ships, resources)
-    code = code or train(second, asked.processes)
+    if not (asked.workdir / "plan.json").is_file():
+        adopt_backbone(asked.imagenet, asked.workdir / "inputs" / "imagenet")
+        prepare(asked.workdir, asked.airport_planes, asked.ships, resources)
+    code = train(asked.workdir, asked.processes)
     if code == 0 and asked.ship:
-        ship(second / "outputs", asked.ship)
+        ship(asked.workdir / "outputs", asked.ship)
     return code
 
 
-def prepare(workdir: Path, recipe: str, planes: Path, ships: Path, resources: Resources) -> None:
+def prepare(workdir: Path, planes: Path, ships: Path, resources: Resources) -> None:
     """Put the data sets and the plan into the work folder."""
     inputs = workdir / "inputs"
     adopt(data.read(planes), inputs / "airport_planes")
@@ -84,9 +78,9 @@ def prepare(workdir: Path, recipe: str, planes: Path, ships: Path, resources: Re
     plan = Plan(
         verb="train",
         modality="imagery",
-        recipe=recipe,
+        recipe="base",
         inputs=digests,
-        parameters=recipes.find(recipe)().to_parameters(),
+        parameters=recipes.base().to_parameters(),
         code_version=casemate.__version__,
         seed=SEED,
         resources=resources,

@@ -81,14 +81,14 @@ def test_a_killed_import_leaves_a_whole_data_set_or_none_and_can_be_given_again(
 
 def test_a_training_whose_worker_is_killed_resumes_to_bit_identical_weights(town: Town) -> None:
     whole = start(town, "train", "whole", STEPS)
-    assert whole.wait(timeout=300) == 0
+    assert "done" in whole.communicate(timeout=300)[0]
     before = set((town.site / "runs").iterdir())
     hurt = start(town, "train", "hurt", STEPS)
     workdir = _started(town, before)
     keeper = read_state(workdir).keeper.pid
     for pid in [*_children(keeper), keeper]:
         os.kill(pid, signal.SIGKILL)
-    hurt.wait(timeout=120)
+    hurt.communicate(timeout=120)
     assert hurt.returncode != 0
     ines = town.acting("ines")
     run = next(row for row in ines.runs() if row["name"] == "hurt")

@@ -1,7 +1,7 @@
 """The demonstration's deliveries: labelled tiles taken out of an archive, and one of them cut into a held-out set.
 
-Nothing of the package is run: its files are read. The largest tile is cut into cells, so that intervals can be drawn
-over images; a box that a cut goes through is flagged difficult, and evaluation ignores it.
+Nothing of the package is run: its files are read. The largest tile is cut into cells; those of its right third are held
+out, so that intervals can be drawn over images. A box that a cut goes through is flagged difficult, and ignored.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 _INSIDE = "deepforest/data/"
-TRAINING = ("2019_YELL_2_541000_4977000_image_crop.png", "SOAP_061.png", "OSBS_029.tif")
+WHOLE = ("2019_YELL_2_541000_4977000_image_crop.png", "SOAP_061.png", "OSBS_029.tif")
 LARGEST = "2019_YELL_2_528000_4978000_image_crop2.png"
 _CELLS = (3, 4)  # across, down
+_HELD_OUT_COLUMN = 2
 
 
 def unpack(archive_file: Path, to: Path) -> Path:
     """Lay out `training/`, `held-out/` and the largest tile, whole; the path of the latter."""
     with zipfile.ZipFile(archive_file) as archive:
         (to / "training").mkdir(parents=True)
-        for image in TRAINING:
+        for image in WHOLE:
             for file in (image, _labels_of(image)):
                 (to / "training" / file).write_bytes(archive.read(_INSIDE + file))
         scene = to / LARGEST
         scene.write_bytes(archive.read(_INSIDE + LARGEST))
-        _cut(scene, archive.read(_INSIDE + _labels_of(LARGEST)), to / "held-out")
+        _cut(scene, archive.read(_INSIDE + _labels_of(LARGEST)), to)
     return scene
 
 
@@ -37,7 +38,7 @@ def _labels_of(image: str) -> str:
 def _cut(scene: Path, labels: bytes, to: Path) -> None:
     from PIL import Image
 
-    to.mkdir()
+    (to / "held-out").mkdir()
     boxes = _boxes(labels)
     with Image.open(scene) as opened:
         image = opened.convert("RGB")
@@ -51,8 +52,9 @@ def _cut(scene: Path, labels: bytes, to: Path) -> None:
             name = f"cell_{row}_{column}"
             picture = io.BytesIO()
             image.crop(cell).save(picture, "PNG", compress_level=1)
-            (to / f"{name}.png").write_bytes(picture.getvalue())
-            (to / f"{name}.xml").write_text(_voc(name, cell, boxes), encoding="utf-8")
+            part = to / ("held-out" if column == _HELD_OUT_COLUMN else "training")
+            (part / f"{name}.png").write_bytes(picture.getvalue())
+            (part / f"{name}.xml").write_text(_voc(name, cell, boxes), encoding="utf-8")
 
 
 def _boxes(labels: bytes) -> list[tuple[int, int, int, int]]:

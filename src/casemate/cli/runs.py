@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -19,18 +20,20 @@ from casemate.cli.options import Caller, acting, facts, table
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a parameter of the recipe.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--executor", help="Where it runs: inline or local; the site's default when absent.")
-@click.option("--processes", default=1, show_default=True, help="Processes of the run, through torchrun when several.")
+@click.option(
+    "--processes", type=click.IntRange(1), help="Processes, through torchrun; one a core, up to 4, if absent."
+)
 @acting
 def train(
     caller: Caller, datasets: tuple[str, ...], name: str, project: str, modality: str, recipe: str,
-    settings: tuple[str, ...], seed: int, executor: str | None, processes: int,
+    settings: tuple[str, ...], seed: int, executor: str | None, processes: int | None,
 ) -> None:  # fmt: skip
     """Train a model on DATASETS; its marking is the join of theirs."""
     factory = caller.factory()
     with caller.progress(f"train {name}") as progress:
         entry = factory.train(
             datasets, name=name, project=project, modality=modality, recipe=recipe, seed=seed, executor=executor,
-            processes=processes, settings=dict(setting(pair) for pair in settings), progress=progress,
+            processes=processes or spread(), settings=dict(setting(pair) for pair in settings), progress=progress,
         )  # fmt: skip
     caller.emit(entry, lambda: facts(entry))
 
@@ -82,6 +85,12 @@ def runs_resume(caller: Caller, run: str) -> None:
     with caller.progress(f"resume {run}") as progress:
         entry = factory.resume(run, progress=progress)
     caller.emit(entry, lambda: facts(entry))
+
+
+def spread() -> int:
+    """Processes for a batch that is shared out evenly: on processors, several of one thread beat one of several."""
+    cores = len(os.sched_getaffinity(0))
+    return next(count for count in (4, 2, 1) if count <= cores)
 
 
 def setting(pair: str) -> tuple[str, Any]:

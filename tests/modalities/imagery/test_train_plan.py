@@ -24,7 +24,7 @@ def test_a_recipe_is_json_and_reads_back_as_itself(name: str) -> None:
 
 
 def test_an_unknown_recipe_lists_those_that_there_are() -> None:
-    with pytest.raises(NotFound, match="recipe: expected fine_tune or base or base_again or debug, found 'huge'"):
+    with pytest.raises(NotFound, match="recipe: expected fine_tune or base or debug, found 'huge'"):
         recipes.find("huge")
 
 
@@ -62,6 +62,15 @@ def test_the_learning_rate_rises_then_falls_to_two_percent() -> None:
     assert rates[0] < rates[5] < rates[10]
     assert all(after <= before for before, after in itertools.pairwise(rates[10:]))
     assert rates[-1] == pytest.approx(0.02, abs=1e-3)
+
+
+def test_scales_fit_themselves_to_the_median_box_within_bounds() -> None:
+    plan = TrainingPlan(object_px=32.0, scale_min=0.5, scale_max=2.0, input_scale=1.0)
+    fitted = plan.fitted(16.0)
+    assert (fitted.scale_min, fitted.scale_max, fitted.input_scale) == (1.0, 4.0, 2.0)
+    assert plan.fitted(0.001).input_scale == 8.0
+    assert plan.fitted(9000.0).input_scale == 0.25
+    assert TrainingPlan(object_px=0.0).fitted(16.0) == TrainingPlan()
 
 
 def test_a_checkpoint_gives_back_tensors_facts_and_the_state_of_chance(tmp_path: Path) -> None:

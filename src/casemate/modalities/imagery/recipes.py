@@ -14,20 +14,22 @@ from casemate.modalities.imagery.schedule import TrainingPlan
 
 _FINE_TUNE = TrainingPlan(
     start="base",
-    steps=200,
+    steps=240,
     batch=8,
     crop_px=256,
-    scale_min=0.8,
-    scale_max=2.5,
-    lr=1.5e-3,
+    scale_min=0.55,
+    scale_max=1.8,
+    object_px=32.0,
+    anywhere=0.4,
+    lr=3e-3,
+    backbone_lr=0.5,
     warmup_steps=30,
-    ema=0.98,
+    ema=0.97,
     freeze=3,
-    input_scale=1.5,
+    input_scale=1.0,
     checkpoint_every=50,
 )
 _BASE = TrainingPlan(start="input:imagenet", steps=1200, batch=8, crop_px=256, checkpoint_every=25)
-_BASE_AGAIN = TrainingPlan(start="input:first", steps=900, batch=8, crop_px=256, lr=1.5e-3, checkpoint_every=25)
 _DEBUG = TrainingPlan(
     size="debug",
     start="random",
@@ -55,11 +57,6 @@ def base(**changes: Any) -> TrainingPlan:
     return _changed(_BASE, changes)
 
 
-def base_again(**changes: Any) -> TrainingPlan:
-    """The second pass over the same data, from what `base` made (an input named first)."""
-    return _changed(_BASE_AGAIN, changes)
-
-
 def debug(**changes: Any) -> TrainingPlan:
     """A tiny network from random weights for a few steps: proves that everything runs, and learns nothing."""
     return _changed(_DEBUG, changes)
@@ -68,7 +65,6 @@ def debug(**changes: Any) -> TrainingPlan:
 RECIPES: Mapping[str, Callable[..., TrainingPlan]] = {
     "fine_tune": fine_tune,
     "base": base,
-    "base_again": base_again,
     "debug": debug,
 }
 

@@ -7,7 +7,7 @@ recipes write them all out.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from casemate.errors import BadInput
@@ -30,6 +30,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "ema": (0, 1),
     "freeze": (0, 32),
     "input_scale": (0.1, 10),
+    "object_px": (0, 512),
     "checkpoint_every": (1, 10_000_000),
     "report_every": (1, 10_000_000),
     "validate_every": (0, 10_000_000),
@@ -68,6 +69,8 @@ class TrainingPlan:
     """Parts of the backbone that do not learn: 1 the stem, 2 stem and first stage, …"""
     input_scale: float = 1.5
     """How much the finished model enlarges what it sees."""
+    object_px: float = 0.0
+    """Above 0: the three scales are multiplied so that 1 brings the data's median box to this many pixels a side."""
     checkpoint_every: int = 50
     report_every: int = 5
     validate_every: int = 0
@@ -114,6 +117,16 @@ class TrainingPlan:
     def to_parameters(self) -> dict[str, Any]:
         """The JSON that goes into a plan."""
         return asdict(self)
+
+    def fitted(self, median_px: float) -> "TrainingPlan":
+        """The plan with its scales for boxes of this median side, kept between a quarter and eight times."""
+        if not self.object_px:
+            return self
+        factor = min(max(self.object_px / max(median_px, 1e-6), 0.25), 8.0)
+        scales = {name: round(factor * getattr(self, name), 4) for name in ("scale_min", "scale_max", "input_scale")}
+        fitted = replace(self, object_px=0.0, **scales)
+        fitted.check()
+        return fitted
 
     def rate(self, step: int) -> float:
         """The share of the learning rate at a step: a linear start, then a cosine down to 2 %."""

@@ -41,6 +41,7 @@ def run(plan: Plan, workdir: Path) -> None:
     settings = TrainingPlan.from_parameters(plan.parameters)
     with _exact(plan.resources.threads), team(gpus=plan.resources.gpus) as us:
         begun = start(plan, settings, workdir)
+        settings = settings.fitted(_median_side_px(begun))
         read = pixels_reader()
         training = _Training(plan, settings, begun, us, workdir, read)
         training.resume()
@@ -256,6 +257,11 @@ def _optimizer(detector: Detector, settings: TrainingPlan) -> torch.optim.Optimi
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
     return optimizer
+
+
+def _median_side_px(begun: Start) -> float:
+    boxes = [box for data in begun.datasets.values() for image in data.images for box in image.boxes]
+    return float(np.median([math.sqrt(box.area) for box in boxes if not box.difficult] or [1.0]))
 
 
 def _facts(dataset: ImageryDataset, digest: str) -> dict[str, Any]:
