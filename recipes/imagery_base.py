@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import casemate
 from casemate.compute.plan import Plan, Resources
 from casemate.errors import DigestMismatch
-from casemate.modalities.imagery import data, recipes, weights
+from casemate.modalities.imagery import data, learned, recipes, weights
 from casemate.modalities.imagery.boxes import ImageryDataset
 from casemate.store.digest import Digest
 from casemate.store.folders import manifest_of
@@ -148,6 +148,7 @@ def ship(outputs: Path, folder: Path) -> None:
     weights.write_whole(folder / "base.safetensors", raw)
     text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     weights.write_whole(folder / "base.json", text.encode())
+    weights.write_whole(folder / "base.fingerprints.json", (outputs / learned.FILE).read_bytes())
 
 
 if __name__ == "__main__":

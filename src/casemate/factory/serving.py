@@ -48,6 +48,7 @@ def detect(
             scene_marking=desk.site.policy.parse(marking),
             policy=desk.site.policy,
             asked=release,
+            language="fr" if desk.site.policy.name == "fr" else "en",
             modality=str(entry.facts["modality"]),
             progress=progress,
         )

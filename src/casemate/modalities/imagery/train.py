@@ -28,7 +28,7 @@ from casemate.modalities.imagery.loss import Loss, detection_loss
 from casemate.modalities.imagery.network import Detector, build
 from casemate.modalities.imagery.parallel import Team, team
 from casemate.modalities.imagery.sample import Read, Sample, Sampler, Setting, pixels_reader
-from casemate.modalities.imagery.schedule import START_INPUT, TrainingPlan
+from casemate.modalities.imagery.schedule import TrainingPlan
 from casemate.modalities.imagery.start import Start, start
 from casemate.modalities.imagery.targets import Truth
 from casemate.modalities.imagery.validate import average_precision_50, divide
@@ -218,8 +218,8 @@ class _Training:
         """The model folder: the best weights where they were measured, else the moving average."""
         detector, images = self._averaged(best=True), self._parity_images()
         model_folder.write(self.workdir / "outputs", detector, self._config(), images=images)
-        older = self.settings.start.removeprefix(START_INPUT) if self.settings.start.startswith(START_INPUT) else None
-        learned.write(self.workdir / "outputs", self.begun.datasets, self.workdir / "inputs" / older if older else None)
+        older = learned.before(self.settings.start, self.workdir / "inputs")
+        learned.write(self.workdir / "outputs", self.begun.datasets, older)
         if self.settings.int8:
             from casemate.modalities.imagery import export
 
