@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from casemate.errors import CasemateError, GateClosed, NotAllowed, NotFound, Revoked
+from casemate.errors import CasemateError, DigestMismatch, GateClosed, NotAllowed, NotFound, Revoked
 from casemate.modalities import names
 from tests.factory.town import Town, found
 from tests.modalities.imagery.scenes import make_scene, write_geotiff, write_set
@@ -151,20 +151,19 @@ def test_lineage_leads_from_the_release_to_the_data(walked: Walk) -> None:
     assert {node["kind"] for node in graph["nodes"]} == {"release", "model", "report", "approval", "dataset"}
 
 
-def test_the_public_tool_verifies_a_released_model(walked: Walk, tmp_path: Path) -> None:
-    lea = walked.town.acting("lea")
-    lea.get("model", tmp_path / "model")
-    lea.get("released", tmp_path / "release")
+def test_the_public_tool_verifies_a_released_models_folder(walked: Walk, tmp_path: Path) -> None:
+    walked.town.acting("lea").get("released", tmp_path / "release")
+    model = tmp_path / "release" / "model"
     argv = [
-        sys.executable, "-W", "ignore", "-m", "model_signing", "verify", "key", str(tmp_path / "model"),
-        "--signature", str(tmp_path / "release" / "model.sig"), "--public_key", str(tmp_path / "release" / "site.pem"),
+        sys.executable, "-W", "ignore", "-m", "model_signing", "verify", "key", str(model),
+        "--signature", str(model / "model.sig"), "--public_key", str(tmp_path / "release" / "site.pem"),
     ]  # fmt: skip
     told = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
     assert "Verification succeeded" in told.stdout + told.stderr, told.stderr
-    card = next(f for f in (tmp_path / "model").iterdir() if f.suffix == ".md")
-    changed = card.read_bytes()
+    card = next(f for f in model.iterdir() if f.suffix == ".md")
+    text = card.read_bytes()
     card.unlink()
-    card.write_bytes(changed + b"!")
+    card.write_bytes(text + b"!")
     told = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
     assert told.returncode != 0
 
@@ -180,6 +179,20 @@ def test_a_site_in_which_a_byte_was_flipped_says_where(walked: Walk, tmp_path: P
     target.write_bytes(data)
     damaged = [c for c in town.acting("claire").verify() if c["verdict"] != "ok"]
     assert any(target.name[:20] in check["what"] for check in damaged), (model, damaged)
+
+
+def test_scores_are_judged_again_when_the_policy_has_changed(walked: Walk, tmp_path: Path) -> None:
+    town = Town(tmp_path, walked.town.clock)
+    shutil.copytree(walked.town.root, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "strict.toml").write_text(GATE.replace("at_least = 0.0", "at_least = 0.99"))
+    town.acting("claire").set_policy("gates", tmp_path / "strict.toml", reason="stricter")
+    ines = town.acting("ines")
+    with pytest.raises(DigestMismatch, match="verdict: expected sha256:"):
+        ines.release("report", name="under the old policy")
+    assert ines.judge_again("report", name="report again")["verdict"] == "refused"
+    with pytest.raises(GateClosed, match=r"ap50: expected >= 0\.99, found"):
+        ines.release("report again", name="under the new policy")
+    assert {check["verdict"] for check in town.acting("claire").verify()} == {"ok"}
 
 
 def test_a_withdrawn_release_answers_no_more(walked: Walk, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def show(caller: Caller, entry: str) -> None:
 @click.argument("folder", type=PATH)
 @acting
 def get(caller: Caller, entry: str, folder: Path) -> None:
-    """Write the files of ENTRY into FOLDER, which must not exist, each byte verified."""
+    """Write the files of ENTRY into FOLDER, which must not exist, each byte verified; a release with its model."""
     shown = caller.factory().get(entry, folder)
     caller.emit(shown, lambda: facts(shown))
 

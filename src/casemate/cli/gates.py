@@ -31,6 +31,16 @@ def _show_verdict(found: dict[str, Any]) -> None:
 
 @click.command()
 @click.argument("report")
+@click.option("--name", required=True, help="Name of the new report.")
+@acting
+def judge(caller: Caller, report: str, name: str) -> None:
+    """Hold the scores of REPORT against the policy now in force; a new report with a new dossier."""
+    found = caller.factory().judge_again(report, name=name)
+    caller.emit(found, lambda: _show_verdict(found))
+
+
+@click.command()
+@click.argument("report")
 @click.option("--reason", required=True, help="What you read and why you decide so.")
 @click.option("--reject", is_flag=True, help="Sign a no.")
 @acting
@@ -61,4 +71,4 @@ def revoke(caller: Caller, name: str, reason: str) -> None:
     caller.emit(entry, lambda: facts(entry))
 
 
-COMMANDS = (evaluate, approve, release, revoke)
+COMMANDS = (evaluate, judge, approve, release, revoke)

@@ -72,6 +72,8 @@ def register_report(
     scores = Scores.from_json((folder / SCORES).read_bytes())
     policy = desk.gate_policy()
     verdict = judge(scores, policy, facts=facts_of(desk, model, held_out))
+    for older in (VERDICT, DOSSIER):
+        (folder / older).unlink(missing_ok=True)  # laid out, it shares its bytes with the store: never written over
     (folder / VERDICT).write_bytes(verdict_statement(verdict).to_json())
     dossier = casefile.compose(desk, casefile.Judged(name, model, held_out, scores, verdict, marking), folder)
     (folder / DOSSIER).write_bytes(dossier)

@@ -49,8 +49,17 @@ def get(desk: Desk, text: str, folder: Path) -> dict[str, Any]:
             (folder / single).write_bytes(data)
         else:
             checkout(desk.store, get_manifest(desk.store, entry.digest), folder)
+        if entry.kind == "release":
+            _with_model(desk, entry, folder)
         desk.note("get", f"{entry.kind} {entry.project}/{entry.name}", about=entry, marking=entry.marking, facts={})
         return {**entry_row(entry), "folder": str(folder)}
+
+
+def _with_model(desk: Desk, release: Entry, folder: Path) -> None:
+    """The released model beside its release, with the OpenSSF signature that any tool of that format can verify."""
+    model = desk.view.get(str(release.facts["model"]))
+    laid_out = checkout(desk.store, get_manifest(desk.store, model.digest), folder / "model")
+    (laid_out / "model.sig").write_bytes((folder / "model.sig").read_bytes())
 
 
 def lineage(desk: Desk, text: str) -> dict[str, Any]:
