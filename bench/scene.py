@@ -8,7 +8,8 @@ ratio is predict's megapixels of scene a second over the mean of both bare runs,
 scene's digest, reading and decoding, overlap, decoding answers, merging, GeoJSON and the picture. Bare figures are in
 pixels of scene too (pixels that the model sees, over its scale squared). SAHI (`pip install sahi`; the same model, one
 session on all cores) runs on the upper left part, in slices of its usual size and of ours, beside predict on that part.
-Peak memory is getrusage's of the process. "Of windows" counts the overlap as work done; "of CPU time" compares
+Peak memory is the process's own (VmHWM), in MB of 1e6 bytes.
+"Of windows" counts the overlap as work done; "of CPU time" compares
 processor seconds, and so says something on a busy machine too.
 """
 
@@ -16,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -247,7 +247,9 @@ def measure_sahi(model: Path, scene: Path, slice_px: int, overlap: float) -> dic
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    # VmHWM belongs to this program; getrusage's maximum also remembers the process that started it, before exec.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024 / 1e6
 
 
 # ── one run ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,7 +27,7 @@ from casemate.modalities.imagery.windows import Grid, grid
 FORMAT = "casemate-detector/1"
 MULTIPLE_PX = 32
 GREY = 127
-WINDOW_PX, OVERLAP_PX = 1792, 64
+WINDOW_PX, OVERLAP_PX = 2048, 64
 
 Image = npt.NDArray[np.uint8]
 Read = Callable[[int, int, int, int], Image]

@@ -34,7 +34,7 @@ from casemate.modalities.imagery.windows import ALIGN_PX, Grid, grid
 from casemate.store.cores import Progress
 from casemate.store.digest import Digest
 
-SEEN_PX, OVERLAP_PX = 1792, 64
+SEEN_PX, OVERLAP_PX = 2048, 64
 GEOJSON, OVERLAY, SPILL = "detections.geojson", "overlay.png", "windows.partial"
 CACHE_BYTES = 192 * 2**20
 FORMAT = "casemate-detections/1"
