@@ -11,6 +11,7 @@ from threading import Barrier, Thread
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from casemate.errors import (
     AboveCeiling,
@@ -63,6 +64,10 @@ def disguised(folder: Path) -> None:
     (folder / "images" / "scene_000.png").write_bytes(b"\x80\x04\x95model")
 
 
+def webp(folder: Path) -> None:
+    Image.new("RGB", (64, 48)).save(folder / "images" / "more.webp")
+
+
 def linked(folder: Path) -> None:
     (folder / "images" / "more.png").symlink_to("/etc/passwd")
 
@@ -101,6 +106,7 @@ BAD: dict[str, tuple[Callable[[Path], None], type[CasemateError], str]] = {
     "unreadable": (unreadable, InspectionRefused, r"images/scene_000\.png: expected .*, found"),
     "truncated": (truncated, InspectionRefused, r"images/scene_001\.png: expected .*, found"),
     "disguised": (disguised, InspectionRefused, r"images/scene_000\.png: expected .*, found"),
+    "webp": (webp, InspectionRefused, r"images/more\.webp: expected .*, found"),
     "linked": (linked, InspectionRefused, r"images/more\.png: expected .*, found .*link"),
     "outside": (outside, LabelOutsideImage, r"labels\.json.*: expected a box inside its image of 256 × 192 px, found"),
     "unknown class": (unknown_class, BadInput, r"expected a class of taxonomy overhead .*--rename 'submarine cable'"),

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from casemate.airlock import Admitted, admit, require_clean
+from casemate.airlock import IMAGERY, Admitted, admit, require_clean
 from casemate.airlock.inspect import inspect
 from casemate.catalog import NewEntry
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.reading import entry_row
 from casemate.modalities import find
 from casemate.store import Hashed, Manifest, put_bytes, put_folder
+
+_READABLE = IMAGERY - {"webp"}  # what imagery does not read is refused, and not kept unread
 
 
 def import_dataset(
@@ -52,7 +54,7 @@ def import_dataset(
 
 def _inspected(desk: Desk, admitted: Admitted, progress: Progress | None) -> str:
     """Inspect; the report is an object of the store even when the delivery is refused."""
-    report = inspect(admitted, progress=progress)
+    report = inspect(admitted, allowed=_READABLE, progress=progress)
     digest = put_bytes(desk.store, report.to_json())
     if not report.clean:
         desk.catalog.journal.append(
