@@ -159,7 +159,7 @@ def test_a_type_whose_scanner_is_missing_is_refused(arrive: Arrive, monkeypatch:
     folder = arrive({"a.txt": b"x"})
     monkeypatch.setattr(child.scanners, "names", lambda: ["image"])
     answer = child.look(folder, "a.txt", frozenset({"text"}), ScanLimits())
-    expected = {"rule": "scanner", "expected": "a scanner named plain_text", "found": "none"}
+    expected = {"rule": "scanner", "expected": "a scanner named plain_text", "found": "none", "note": False}
     assert answer["findings"] == [expected]
 
 

@@ -98,7 +98,7 @@ def test_a_refused_report_raises_with_its_first_finding_and_how_many(arrive: Arr
     read = json.loads(report.to_json())
     assert read["verdict"] == "refused"
     assert read["files"][1]["findings"] == [
-        {"rule": "format", "expected": f"one of {ALLOWED}", "found": "ZIP archive; unpack it first"}
+        {"rule": "format", "expected": f"one of {ALLOWED}", "found": "ZIP archive; unpack it first", "note": False}
     ]
 
 
@@ -112,13 +112,13 @@ NOT_IMAGES = [
     (b"\x1f\x8b\x08" + b"\0" * 30, "gzip archive; unpack it first"),
     (b"!<arch>\n", "ar archive; unpack it first"),
     (b"\0" * 257 + b"ustar" + b"\0" * 250, "tar archive; unpack it first"),
-    (b"%PDF-1.7", "PDF document"),
+    (b"%PDF-1.7", "pdf"),
     (b"#!/bin/sh\nrm -rf /\n", "script"),
     (b"SQLite format 3\0" + b"\0" * 80, "SQLite database"),
-    (b"\x93NUMPY\x01\0", "NumPy array"),
+    (b"\x93NUMPY\x01\0", "npy"),
     (b"\x01\x02\x03\x04", "unknown binary"),
     (b"", "empty file"),
-    (b"<html><script>", "HTML page"),
+    (b"<html><script>", "html"),
     (b'<VRTDataset rasterXSize="1"/>', "GDAL virtual raster, which points to other files"),
 ]
 
@@ -136,7 +136,7 @@ def test_a_name_must_agree_with_the_bytes(arrive: Arrive, inspected: Inspected) 
             {"a.jpg": picture("PNG"), "b.png": b"hello", "c.exe": picture("JPEG"), "d": picture("PNG"), "e.py": b"x"}
         )
     )
-    texts = ".data or .jgw or .md or .names or .pgw or .tfw or .toml or .txt or .wld or .yaml or .yml"
+    texts = ".data or .jgw or .md or .names or .pem or .pgw or .srt or .tfw or .toml or .txt or .vtt or .wld or .yaml or .yml"
     assert findings(report) == {
         "a.jpg": "expected a name ending in .png, as its bytes are png, found .jpg",
         "b.png": f"expected a name ending in {texts}, as its bytes are text, found .png",
@@ -282,7 +282,7 @@ def test_endings_are_what_stands_after_the_last_dot() -> None:
 
 
 def test_a_finding_is_json_ready() -> None:
-    assert Finding("r", "e", "f").to_json() == {"rule": "r", "expected": "e", "found": "f"}
+    assert Finding("r", "e", "f").to_json() == {"rule": "r", "expected": "e", "found": "f", "note": False}
 
 
 def test_archives_that_try_to_write_elsewhere_are_refused_and_write_nothing(

@@ -12,26 +12,7 @@ from casemate.airlock import ScanLimits, admit, scanners
 from casemate.airlock.formats import FORMATS
 from casemate.airlock.inspect import inspect
 from casemate.errors import NotFound
-from tests.airlock.conftest import picture, scene
-
-
-def samples(folder: Path) -> Path:
-    """One clean file of every format, in every scanner's hands."""
-    folder.mkdir()
-    texts = {
-        "json": b'{"a": [1, 2, 3]}',
-        "geojson": b'{"type": "FeatureCollection", "features": []}',
-        "csv": b"a,b\n1,2\n",
-        "xml": b"<annotation><object>plane</object></annotation>",
-        "text": b"plane\nvessel\n",
-    }
-    pictures = {"png": picture("PNG"), "jpeg": picture("JPEG"), "webp": picture("WEBP")}
-    pictures["tiff"] = scene(folder / "made.tif", compress="lzw").read_bytes()
-    (folder / "made.tif").unlink()
-    for name, data in (texts | pictures).items():
-        (folder / f"sample.{max(FORMATS[name].endings)}").write_bytes(data)
-    assert texts.keys() | pictures.keys() == FORMATS.keys(), "a new format needs a sample here"
-    return folder
+from tests.airlock.samples import write_all
 
 
 @pytest.mark.parametrize("name", scanners.names())
@@ -50,8 +31,8 @@ def test_every_format_names_a_scanner_that_is_there() -> None:
 
 
 def test_a_clean_sample_of_every_format_is_clean(tmp_path: Path) -> None:
-    with admit(samples(tmp_path / "samples"), tmp_path / "quarantine") as admitted:
-        report = inspect(admitted, limits=ScanLimits(workers=1))
+    with admit(write_all(tmp_path / "samples"), tmp_path / "quarantine") as admitted:
+        report = inspect(admitted, allowed=frozenset(FORMATS), limits=ScanLimits(workers=1))
     assert [(f.path, f.findings) for f in report.refused] == []
     assert {f.type for f in report.files} == set(FORMATS)
     assert {f.scanner for f in report.files} == set(scanners.names()) == set(report.scanners)
@@ -59,7 +40,7 @@ def test_a_clean_sample_of_every_format_is_clean(tmp_path: Path) -> None:
 
 def test_damaged_samples_of_every_format_get_a_line_and_break_no_scanner(tmp_path: Path) -> None:
     chance = random.Random(11)  # noqa: S311  damage, not secrets
-    folder = samples(tmp_path / "samples")
+    folder = write_all(tmp_path / "samples")
     for sample in sorted(folder.iterdir()):
         data = sample.read_bytes()
         for i in range(40):
@@ -70,7 +51,7 @@ def test_damaged_samples_of_every_format_get_a_line_and_break_no_scanner(tmp_pat
             (folder / f"{i}{sample.name}").write_bytes(damaged[:kept])
         sample.unlink()
     with admit(folder, tmp_path / "quarantine") as admitted:
-        report = inspect(admitted, limits=ScanLimits(workers=2))
+        report = inspect(admitted, allowed=frozenset(FORMATS), limits=ScanLimits(workers=2))
     assert len(report.files) == 40 * len(FORMATS)
     broken = [(f.path, x.found) for f in report.refused for x in f.findings if x.rule == "scanner"]
     assert broken == []

@@ -29,7 +29,8 @@ FORMATS = {
         Format("jpeg", "image", frozenset({"jpg", "jpeg"})),
         Format("tiff", "image", frozenset({"tif", "tiff"})),
         Format("webp", "image", frozenset({"webp"})),
-        Format("json", "json_text", frozenset({"json"})),
+        Format("json", "json_text", frozenset({"json", "sig"})),
+        Format("json lines", "json_text", frozenset({"jsonl", "ndjson"})),
         Format("geojson", "json_text", frozenset({"geojson"})),
         Format("xml", "xml_text", frozenset({"xml"})),
         Format("csv", "csv_text", frozenset({"csv", "tsv"})),
@@ -37,12 +38,48 @@ FORMATS = {
         Format(
             "text",
             "plain_text",
-            frozenset({"", "txt", "md", "names", "data", "yaml", "yml", "toml", "tfw", "jgw", "pgw", "wld"}),
+            frozenset(
+                {
+                    "",
+                    "txt",
+                    "md",
+                    "names",
+                    "data",
+                    "yaml",
+                    "yml",
+                    "toml",
+                    "srt",
+                    "vtt",
+                    "pem",
+                    "tfw",
+                    "jgw",
+                    "pgw",
+                    "wld",
+                }
+            ),
         ),
+        Format("html", "html_page", frozenset({"html", "htm"})),
+        Format("safetensors", "safetensors_file", frozenset({"safetensors"})),
+        Format("onnx", "onnx_graph", frozenset({"onnx"})),
+        Format("gguf", "gguf_file", frozenset({"gguf"})),
+        Format("npy", "numpy_array", frozenset({"npy"})),
+        Format("npz", "numpy_array", frozenset({"npz"})),
+        Format("parquet", "parquet_table", frozenset({"parquet"})),
+        Format("wav", "audio", frozenset({"wav"})),
+        Format("flac", "audio", frozenset({"flac"})),
+        Format("ogg", "audio", frozenset({"ogg", "oga", "opus"})),
+        Format("mp3", "audio", frozenset({"mp3"})),
+        Format("pdf", "pdf_document", frozenset({"pdf"})),
+        Format("ooxml", "office_document", frozenset({"docx", "xlsx", "pptx"})),
+        Format("odf", "office_document", frozenset({"odt", "ods", "odp"})),
     )
 }
-IMAGERY = frozenset(FORMATS)
-_TEXTS = frozenset(name for name, f in FORMATS.items() if f.scanner != "image")
+# What each kind of delivery may hold: everything else is refused, however harmless.
+_TEXTS = frozenset({"json", "geojson", "json lines", "xml", "csv", "text", "html"})
+IMAGERY = frozenset({"png", "jpeg", "tiff", "webp", "json", "geojson", "xml", "csv", "text"})
+SPEECH = frozenset({"wav", "flac", "ogg", "mp3", "json", "json lines", "csv", "text"})
+DOCUMENTS = frozenset({"pdf", "ooxml", "odf", "html", "png", "jpeg", "tiff", "parquet"}) | _TEXTS
+MODEL = frozenset({"safetensors", "onnx", "gguf", "npy", "npz", "json", "json lines", "csv", "text", "png", "html"})
 
 # Readers of images open these along with an image, by name, and would take data from them that nobody looked at.
 SIDECARS = (".aux.xml", ".ovr", ".msk", ".vrt")
@@ -71,17 +108,26 @@ _MAGIC = (
     ("Java class", re.compile(rb"\xca\xfe\xba\xbe")),
     ("WebAssembly program", re.compile(rb"\x00asm")),
     ("pickle", re.compile(rb"\x80[\x02-\x05][\x8c\x95}\]()cXqN]")),
-    ("PDF document", re.compile(rb"%PDF-")),
+    ("pdf", re.compile(rb"%PDF-")),
+    ("gguf", re.compile(rb"GGUF")),
+    ("npy", re.compile(rb"\x93NUMPY")),
+    ("parquet", re.compile(rb"PAR1")),
+    ("wav", re.compile(rb"RIFF....WAVE", re.DOTALL)),
+    ("flac", re.compile(rb"fLaC")),
+    ("ogg", re.compile(rb"OggS")),
+    ("mp3", re.compile(rb"ID3[\x02-\x04]|\xff[\xfb\xfa\xf3\xf2]")),
+    ("safetensors", re.compile(rb".{5}\x00{3}\{", re.DOTALL)),
+    ("onnx", re.compile(rb"\x08[\x03-\x14][\x12\x1a\x22\x2a\x32\x3a\x42]")),
+    ("Microsoft compound file", re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")),
     ("SQLite database", re.compile(rb"SQLite format 3\x00")),
     ("HDF5 or netCDF file", re.compile(rb"\x89HDF\r\n\x1a\n|CDF[\x01\x02\x05]")),
-    ("NumPy array", re.compile(rb"\x93NUMPY")),
     ("script", re.compile(rb"#!\s*/")),
 )
 # GDAL takes a file for a virtual raster when this word stands anywhere near its beginning.
 _VIRTUAL = re.compile(rb"<VRTDataset", re.IGNORECASE)
 _MARKUP = (
     ("SVG picture", re.compile(rb"<svg[\s>]", re.IGNORECASE)),
-    ("HTML page", re.compile(rb"<html[\s>]|<!doctype\s+html|<script[\s>]", re.IGNORECASE)),
+    ("html", re.compile(rb"<html[\s>]|<!doctype\s+html|<script[\s>]", re.IGNORECASE)),
 )
 _XML = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s/>])")
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -97,7 +143,7 @@ def sniff(head: bytes, path: str) -> str:
     """The type that a file's first bytes say it is; a name only tells one kind of text from another."""
     for name, magic in _MAGIC:
         if magic.match(head):
-            return name
+            return _sniff_zip(path) if name == "ZIP archive" else name
     if _NOT_TEXT.search(head):
         return UNKNOWN
     end = ending(path)
@@ -107,6 +153,11 @@ def sniff(head: bytes, path: str) -> str:
     if _VIRTUAL.search(head):
         markup = "GDAL virtual raster, which points to other files"
     return markup or next((name for name in sorted(_TEXTS) if end in FORMATS[name].endings), "text")
+
+
+def _sniff_zip(path: str) -> str:
+    """Which format that is a ZIP archive underneath a name claims; the scanner of that format holds it to its word."""
+    return next((name for name in ("npz", "ooxml", "odf") if ending(path) in FORMATS[name].endings), "ZIP archive")
 
 
 def _sniff_markup(head: bytes) -> str | None:

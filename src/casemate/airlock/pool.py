@@ -47,7 +47,7 @@ class Answer:
     def of(cls, message: dict[str, Any], path: str) -> Answer:
         """The answer about `path` in a message from a child; a message that is none is a broken scanner."""
         try:
-            findings = tuple(Finding(f["rule"], f["expected"], f["found"]) for f in message["findings"])
+            findings = tuple(Finding(f["rule"], f["expected"], f["found"], f["note"] is True) for f in message["findings"])
             answer = cls(message["type"], message["scanner"], findings)
             facts = [answer.type, answer.scanner, *(fact for f in findings for fact in (f.rule, f.expected, f.found))]
         except (KeyError, TypeError) as why:

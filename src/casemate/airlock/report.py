@@ -18,15 +18,16 @@ FORMAT = "casemate-inspection/1"
 
 @dataclass(frozen=True)
 class Finding:
-    """A reason to refuse a file: the rule, what it expects, and what was found."""
+    """A reason to refuse a file: the rule, what it expects, and what was found; a `note` is told and refuses nothing."""
 
     rule: str
     expected: str
     found: str
+    note: bool = False
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """The finding as a JSON object."""
-        return {"rule": self.rule, "expected": self.expected, "found": self.found}
+        return {"rule": self.rule, "expected": self.expected, "found": self.found, "note": self.note}
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class InspectedFile:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.findings
+        """Whether nothing was found that refuses it; notes do not."""
+        return all(finding.note for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
         """The file's line."""
@@ -104,7 +105,7 @@ def require_clean(report: InspectionReport) -> None:
     if report.clean:
         return
     first = report.refused[0]
-    finding = first.findings[0]
+    finding = next(finding for finding in first.findings if not finding.note)
     others = len(report.refused) - 1
     more = f" (and {others} more of {len(report.files)} files refused)" if others else ""
     raise InspectionRefused(first.path, expected=finding.expected, found=f"{finding.found}{more}")

@@ -41,16 +41,24 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
     text, findings = read_text(file, limits)
     if findings:
         return findings
+    if type_name == "json lines":
+        lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+        return next((found for number, line in lines if (found := _parse(line, f" in line {number}", limits)[1])), [])
+    value, findings = _parse(text, "", limits)
+    return findings or (_check_geojson(value) if type_name == "geojson" else [])
+
+
+def _parse(text: str, where: str, limits: ScanLimits) -> tuple[Any, list[Finding]]:
     depth = nesting(text)
     if depth > limits.max_nesting:
-        return [Finding("json", f"at most {limits.max_nesting} levels of nesting", str(depth))]
+        return None, [Finding("json", f"at most {limits.max_nesting} levels of nesting", f"{depth}{where}")]
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant), []
     except ValueError as why:
-        return [Finding("json", "JSON", str(why))]
+        return None, [Finding("json", "JSON", f"{why}{where}")]
     except RecursionError:
-        return [Finding("json", f"at most {limits.max_nesting} levels of nesting", "too many to parse")]
-    return _check_geojson(value) if type_name == "geojson" else []
+        expected = f"at most {limits.max_nesting} levels of nesting"
+        return None, [Finding("json", expected, f"too many to parse{where}")]
 
 
 def nesting(text: str) -> int:
