@@ -116,7 +116,7 @@ class Scripted:
 
 
 def clean(path: str) -> dict[str, Any]:
-    return {"path": path, "type": "text", "scanner": "plain_text", "findings": []}
+    return {"path": path, "type": "text", "scanners": ["plain_text"], "findings": []}
 
 
 def files(*paths: str) -> list[AdmittedFile]:
@@ -148,6 +148,8 @@ def test_a_broken_child_is_replaced_and_the_files_sent_ahead_are_sent_again() ->
         clean("a") | {"findings": [{"rule": "x"}]},
         clean("a") | {"findings": None},
         clean("a") | {"type": 7},
+        clean("a") | {"scanners": None},
+        clean("a") | {"scanners": [7]},
     ],
 )
 def test_an_answer_that_is_none_is_a_broken_scanner(nonsense: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casemate.airlock import IMAGERY, Finding, InspectionReport, ScanLimits, admit, require_clean
-from casemate.airlock.formats import agrees, ending, sniff
+from casemate.airlock.formats import FORMATS, agrees, ending, sniff
 from casemate.airlock.inspect import inspect
 from casemate.airlock.inspect.json_text import nesting
 from casemate.errors import InspectionRefused
@@ -56,14 +56,14 @@ def test_a_clean_folder_has_a_report_with_a_line_a_file(arrive: Arrive, inspecte
     require_clean(report)
     text = report.to_json().decode()
     read = json.loads(text)
-    assert read["format"] == "casemate-inspection/1"
+    assert read["format"] == "casemate-inspection/2"
     assert read["verdict"] == "clean"
     assert read["totals"] == {"bytes": sum(f.size for f in report.files), "files": 13, "refused": 0}
     assert [f["path"] for f in read["files"]] == sorted(f["path"] for f in read["files"])
     assert {f["path"]: f["type"] for f in read["files"]}["s.tif"] == "tiff"
     assert read["scanners"]["image"].keys() == {"gdal", "image", "pillow", "rasterio"}
     assert all(text.count(json.dumps(f.path)) == 1 for f in report.files)
-    assert read["files"][0].keys() == {"path", "digest", "size", "type", "scanner", "verdict", "findings"}
+    assert read["files"][0].keys() == {"path", "digest", "size", "type", "scanners", "verdict", "findings"}
 
 
 def test_what_reads_the_files_is_confined_and_the_report_says_how(arrive: Arrive, inspected: Inspected) -> None:
@@ -136,7 +136,7 @@ def test_a_name_must_agree_with_the_bytes(arrive: Arrive, inspected: Inspected) 
             {"a.jpg": picture("PNG"), "b.png": b"hello", "c.exe": picture("JPEG"), "d": picture("PNG"), "e.py": b"x"}
         )
     )
-    texts = ".data or .jgw or .md or .names or .pem or .pgw or .srt or .tfw or .toml or .txt or .vtt or .wld or .yaml or .yml"
+    texts = " or ".join(f".{end}" for end in sorted(FORMATS["text"].endings) if end)
     assert findings(report) == {
         "a.jpg": "expected a name ending in .png, as its bytes are png, found .jpg",
         "b.png": f"expected a name ending in {texts}, as its bytes are text, found .png",

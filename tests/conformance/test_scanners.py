@@ -21,11 +21,12 @@ def test_it_has_a_version_and_reads_with_one_signature(name: str) -> None:
     assert scanner.__doc__
     assert scanner.versions()[name]
     assert list(signatures.signature(scanner.scan).parameters) == ["file", "type_name", "limits"]
-    assert name in {f.scanner for f in FORMATS.values()}, "a scanner that no format names reads nothing"
+    named = {f.scanner for f in FORMATS.values()} | set(scanners.of_every_file())
+    assert name in named, "a scanner that no format names, and that does not read every file, reads nothing"
 
 
 def test_every_format_names_a_scanner_that_is_there() -> None:
-    assert {f.scanner for f in FORMATS.values()} == set(scanners.names())
+    assert {f.scanner for f in FORMATS.values()} | set(scanners.of_every_file()) == set(scanners.names())
     with pytest.raises(NotFound, match=r"scanner nobody: expected csv_text or .*, found no such file in inspect/"):
         scanners.find("nobody")
 
@@ -35,7 +36,8 @@ def test_a_clean_sample_of_every_format_is_clean(tmp_path: Path) -> None:
         report = inspect(admitted, allowed=frozenset(FORMATS), limits=ScanLimits(workers=1))
     assert [(f.path, f.findings) for f in report.refused] == []
     assert {f.type for f in report.files} == set(FORMATS)
-    assert {f.scanner for f in report.files} == set(scanners.names()) == set(report.scanners)
+    assert {name for f in report.files for name in f.scanners} == set(scanners.names()) == set(report.scanners)
+    assert all(set(f.scanners[1:]) == set(scanners.of_every_file()) for f in report.files)
 
 
 def test_damaged_samples_of_every_format_get_a_line_and_break_no_scanner(tmp_path: Path) -> None:

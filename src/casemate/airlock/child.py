@@ -8,7 +8,7 @@ as a refusal.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +29,33 @@ def main() -> None:
     start = next(messages)
     limits = ScanLimits(**start["limits"])
     allowed = frozenset(start["allowed"])
-    versions = {name: scanners.find(name).versions() for name in start["scanners"]}
+    every = scanners.of_every_file()
+    versions = {name: scanners.find(name).versions() for name in {*start["scanners"], *every}}
     facts = confine(Path(start["folder"]), memory_bytes=limits.memory_bytes)
     _write(out, {"confinement": facts, "versions": versions})
     for message in messages:
         allow_processor_s(limits.time_for(message["size"]))
-        answer = look(Path(start["folder"]), message["path"], allowed, limits)
+        answer = look(Path(start["folder"]), message["path"], allowed, limits, every)
         _write(out, {"path": message["path"], **answer})
 
 
-def look(folder: Path, path: str, allowed: frozenset[str], limits: ScanLimits) -> dict[str, Any]:
-    """The answer for one file: its type, the scanner that read it and what it found."""
+def look(
+    folder: Path, path: str, allowed: frozenset[str], limits: ScanLimits, every: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The answer for one file: its type, the scanners that read it (its format's, then `every`) and what they found."""
     file = folder / path
     with file.open("rb") as stream:
         head = stream.read(formats.HEAD_BYTES)
     type_name = formats.sniff(head, path)
     finding = _refuse_type(type_name, path, allowed)
     if finding is not None:
-        return _answer(type_name, "formats", [finding])
+        return _answer(type_name, ["formats"], [finding])
     scanner = formats.FORMATS[type_name].scanner
     if scanner not in scanners.names():
-        return _answer(type_name, scanner, [Finding("scanner", f"a scanner named {scanner}", "none")])
-    return _answer(type_name, scanner, scanners.find(scanner).scan(file, type_name, limits))
+        return _answer(type_name, [scanner], [Finding("scanner", f"a scanner named {scanner}", "none")])
+    used = [scanner, *every]
+    findings = [finding for name in used for finding in scanners.find(name).scan(file, type_name, limits)]
+    return _answer(type_name, used, findings)
 
 
 def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding | None:
@@ -71,8 +76,8 @@ def _endings(type_name: str) -> str:
     return " or ".join(f".{end}" for end in sorted(formats.FORMATS[type_name].endings) if end)
 
 
-def _answer(type_name: str, scanner: str, findings: list[Finding]) -> dict[str, Any]:
-    return {"type": type_name, "scanner": scanner, "findings": [finding.to_json() for finding in findings]}
+def _answer(type_name: str, used: Sequence[str], findings: list[Finding]) -> dict[str, Any]:
+    return {"type": type_name, "scanners": list(used), "findings": [finding.to_json() for finding in findings]}
 
 
 def _messages() -> Iterator[dict[str, Any]]:

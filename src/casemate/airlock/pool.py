@@ -37,19 +37,21 @@ class BrokenScannerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a scanner said of one file."""
+    """What the scanners said of one file."""
 
     type: str
-    scanner: str
+    scanners: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     @classmethod
     def of(cls, message: dict[str, Any], path: str) -> Answer:
         """The answer about `path` in a message from a child; a message that is none is a broken scanner."""
         try:
-            findings = tuple(Finding(f["rule"], f["expected"], f["found"], f["note"] is True) for f in message["findings"])
-            answer = cls(message["type"], message["scanner"], findings)
-            facts = [answer.type, answer.scanner, *(fact for f in findings for fact in (f.rule, f.expected, f.found))]
+            findings = tuple(
+                Finding(f["rule"], f["expected"], f["found"], f["note"] is True) for f in message["findings"]
+            )
+            answer = cls(message["type"], tuple(message["scanners"]), findings)
+            facts = [answer.type, *answer.scanners, *(fact for f in findings for fact in (f.rule, f.expected, f.found))]
         except (KeyError, TypeError) as why:
             raise BrokenScannerError(f"an answer that cannot be read: {why!r}") from why
         if message.get("path") != path or not all(isinstance(fact, str) for fact in facts):
@@ -189,7 +191,7 @@ class Crew:
 
 def _broken(found: str, limits: ScanLimits) -> Answer:
     expected = f"a scanner that ends within {limits.memory_bytes >> 20} MiB and its time"
-    return Answer("", "", (Finding("scanner", expected, found),))
+    return Answer("", (), (Finding("scanner", expected, found),))
 
 
 def environment() -> dict[str, str]:

@@ -13,12 +13,12 @@ from typing import Any
 from casemate.errors import InspectionRefused
 from casemate.store.digest import Digest
 
-FORMAT = "casemate-inspection/1"
+FORMAT = "casemate-inspection/2"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A reason to refuse a file: the rule, what it expects, and what was found; a `note` is told and refuses nothing."""
+    """A reason to refuse a file: the rule, what it expects, what was found; a `note` is told and refuses nothing."""
 
     rule: str
     expected: str
@@ -32,13 +32,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """What was found about one file: its type by its bytes, the scanner that read it, and reasons to refuse it."""
+    """What was found about one file: its type by its bytes, the scanners that read it, and reasons to refuse it."""
 
     path: str
     digest: Digest
     size: int
     type: str
-    scanner: str
+    scanners: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -53,7 +53,7 @@ class InspectedFile:
             "digest": str(self.digest),
             "size": self.size,
             "type": self.type,
-            "scanner": self.scanner,
+            "scanners": list(self.scanners),
             "verdict": "clean" if self.clean else "refused",
             "findings": [finding.to_json() for finding in self.findings],
         }

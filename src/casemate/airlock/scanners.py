@@ -1,7 +1,9 @@
 """What a scanner is, and which there are: the files of `inspect/`, found by listing the folder.
 
 A scanner reads one file and answers with findings; none means clean. It runs only inside the child process, may raise
-anything (a scanner that breaks is a refusal of the file it was reading) and keeps no state between files.
+anything (a scanner that breaks is a refusal of the file it was reading) and keeps no state between files. It is named
+by a format, whose files it reads; or it says `READS_EVERY_FILE = True`, and reads every file of an allowed type after
+the scanner of the format.
 """
 
 from __future__ import annotations
@@ -38,3 +40,8 @@ def find(name: str) -> Scanner:
     if name not in known:
         raise NotFound(f"scanner {name}", expected=" or ".join(known), found="no such file in inspect/")
     return cast("Scanner", importlib.import_module(f"casemate.airlock.inspect.{name}"))
+
+
+def of_every_file() -> list[str]:
+    """The scanners that read every file, whatever its format."""
+    return [name for name in names() if getattr(find(name), "READS_EVERY_FILE", False)]

@@ -48,4 +48,4 @@ def inspect(
 
 
 def _line(file: AdmittedFile, answer: Answer) -> InspectedFile:
-    return InspectedFile(file.path, file.digest, file.size, answer.type, answer.scanner, answer.findings)
+    return InspectedFile(file.path, file.digest, file.size, answer.type, answer.scanners, answer.findings)
