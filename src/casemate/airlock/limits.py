@@ -36,6 +36,7 @@ class ScanLimits:
     expands_freely_bytes: int = 256 << 20
     max_text_bytes: int = 1 << 30
     max_nesting: int = 64
+    max_members: int = 100_000
     max_failures: int = 10
     workers: int = 0
 
