@@ -72,6 +72,10 @@ class GateClosed(Refused):
     """The gate's policy is not met; the verdict's reasons are in `found`."""
 
 
+class AirlockClosed(Refused):
+    """What two people must decide has not been decided, or was refused."""
+
+
 class Diverged(Refused):
     """A training run whose loss is no longer a number."""
 
@@ -89,6 +93,10 @@ class DigestMismatch(NotTrusted):
 
 class BadSignature(NotTrusted):
     """A signature that does not verify, or whose key may not sign this."""
+
+
+class Forked(NotTrusted):
+    """Two different bundles under one number, or one that does not continue what was taken before it."""
 
 
 class Revoked(NotTrusted):

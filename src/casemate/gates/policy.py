@@ -19,13 +19,14 @@ from pydantic import Field
 
 from casemate.errors import BadInput, BadSignature
 from casemate.signing.canonical import Door
+from casemate.signing.decision import LEAST_PEOPLE
 from casemate.signing.envelope import Envelope
 from casemate.signing.signer import Signer
 from casemate.signing.trust import Trust
 from casemate.store.digest import Digest
 
 GATE_POLICY_TYPE = "application/vnd.casemate.gate-policy+toml"
-LEAST_APPROVERS = 2
+LEAST_APPROVERS = LEAST_PEOPLE
 APPROVING_ROLES = ("approver", "officer")
 _MAX_CHARACTERS = 1_000_000
 
