@@ -131,7 +131,8 @@ def test_only_active_members_with_a_role_act_in_a_project(house: House) -> None:
         house.put(by=house.low, project="radar")
     with says(NotFound, "sonar: expected a project that you may read, found none"):
         house.put(by=house.low, project="sonar")
-    with says(NotAllowed, "person rene: expected one of the roles approver, author, officer, operator, found reader"):
+    roles = "approver, author, officer, operator, sponsor"
+    with says(NotAllowed, f"person rene: expected one of the roles {roles}, found reader"):
         house.put(by=house.onlooker)
     with says(NotAllowed, "person mallory: expected an active person of this site, found none"):
         house.put(by=Reader("mallory", house.high.clearance))

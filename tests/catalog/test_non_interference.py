@@ -311,6 +311,7 @@ def test_every_public_read_of_a_view_has_its_law() -> None:
 def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_door() -> None:
     acts = {
         "register",
+        "register_all",
         "add_run",
         "change_run",
         "enrol",
@@ -319,7 +320,7 @@ def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_d
         "add_project",
         "change_project",
     }
-    doors = {"open", "close", "seen_by", "sign_in", "sign_in_by_key", "verify"}
+    doors = {"open", "close", "seen_by", "new_id", "sign_in", "sign_in_by_key", "verify"}
     assert public(Catalog) == acts | doors
 
 

@@ -39,7 +39,7 @@ def test_a_person_is_checked_before_they_are_written(house: House) -> None:
     add = house.catalog.add_person
     with says(NameTaken, "person lea: expected a name that nobody has, found the name of a person"):
         add(house.person("lea", "DR", "author"), by=house.officer)
-    roles = "approver, author, officer, operator, reader"
+    roles = "approver, author, officer, operator, reader, sponsor"
     with says(BadInput, f"person eve: expected roles among {roles}, found king"):
         add(house.person("eve", "DR", "king"), by=house.officer)
     with pytest.raises(BadInput, match="name of person: expected printable characters other than /"):

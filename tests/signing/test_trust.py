@@ -118,7 +118,7 @@ def test_the_file_is_strict(trust: Trust) -> None:
         (
             '"author"',
             '"king"',
-            "trusted key anne roles: expected some of author, approver, officer, site, found 'king'",
+            "trusted key anne roles: expected some of author, approver, sponsor, officer, site, found 'king'",
         ),
         ('"author"', '"author", "author"', "trust file key anne roles: expected each role once"),
         ("revoked = false", "revoked = 0", "trust file keys.0.revoked: expected"),

@@ -10,7 +10,7 @@ from casemate.catalog.entries import KINDS, Entry, NewEntry
 from casemate.catalog.journal import Act, Head, Journal, JournalLine, Sign, verify
 from casemate.catalog.lineage import Edge, Lineage
 from casemate.catalog.people import ROLES, Person
-from casemate.catalog.projects import Project
+from casemate.catalog.projects import SITE_KINDS, SITE_PROJECT, Project
 from casemate.catalog.runs import RUN_KINDS, NewRun, Run
 from casemate.catalog.site import Reader
 from casemate.catalog.view import EntryPage, Facets, JournalPage, RunPage, View
@@ -19,6 +19,8 @@ __all__ = [
     "KINDS",
     "ROLES",
     "RUN_KINDS",
+    "SITE_KINDS",
+    "SITE_PROJECT",
     "Act",
     "Catalog",
     "Edge",

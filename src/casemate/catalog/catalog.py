@@ -9,7 +9,7 @@ line: the signature of who acts, over the act.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -25,7 +25,7 @@ from casemate.catalog.people import Person
 from casemate.catalog.projects import Project
 from casemate.catalog.runs import NewRun, Run
 from casemate.catalog.site import Reader, Site
-from casemate.catalog.text import Chance, Clock, fingerprint
+from casemate.catalog.text import Chance, Clock, fingerprint, new_id
 from casemate.catalog.view import View
 from casemate.errors import NotFound, Refused
 from casemate.markings import Marking, Policy
@@ -41,13 +41,17 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class _Done(Generic[_T]):
-    """What an act wrote: the value, the marking of its line, what the line is about, and the record to fingerprint."""
+    """What an act wrote: the value, the marking of its line, what the line is about, and the record to fingerprint.
+
+    `subject` is what the line says it is about, where the act has several lines.
+    """
 
     value: _T
     marking: Marking
     about: str
     record: Mapping[str, Any]
     facts: Mapping[str, Any]
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,23 @@ class Catalog:
     # ── Entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def register(self, new: NewEntry, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Entry:
         """Write an entry, its lineage and its line in the journal, or none of them."""
+        return self.register_all([new], by=by, reason=reason, sign=sign)[0]
 
-        def work(connection: Connection) -> _Done[Entry]:
-            entry, record = entries.register(connection, self.site, new, by)
-            return _Done(entry, entry.marking, entry.id, record, {"digest": str(entry.digest)})
+    def register_all(
+        self, news: Sequence[NewEntry], *, by: Reader, reason: str = "", sign: Sign | None = None
+    ) -> tuple[Entry, ...]:
+        """Write several entries, each with its line, or none of them; parents may be earlier ones of the same batch."""
 
-        return self._act(by, "entry.register", f"{new.kind} {new.project}/{new.name}", reason, sign, work)
+        def work(connection: Connection) -> Iterator[_Done[Entry]]:
+            for new in news:
+                entry, record = entries.register(connection, self.site, new, by)
+                yield _Done(entry, entry.marking, entry.id, record, {"digest": str(entry.digest)}, str(new))
+
+        return self._acts(by, "entry.register", ", ".join(map(str, news)), reason, sign, work)
+
+    def new_id(self) -> str:
+        """An identifier for an entry that is not registered yet (`NewEntry.id`)."""
+        return new_id(self.site.chance)
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def add_run(self, new: NewRun, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Run:
@@ -218,15 +233,29 @@ class Catalog:
         sign: Sign | None,
         work: Callable[[Connection], _Done[_T]],
     ) -> _T:
+        return self._acts(by, verb, subject, reason, sign, lambda connection: [work(connection)])[0]
+
+    def _acts(
+        self,
+        by: Reader,
+        verb: str,
+        subject: str,
+        reason: str,
+        sign: Sign | None,
+        work: Callable[[Connection], Iterable[_Done[_T]]],
+    ) -> tuple[_T, ...]:
+        """All that `work` does, each part with its line, in one transaction; or the refusal of the whole."""
+        values: list[_T] = []
         try:
             with self._database.writing() as connection:
-                done = work(connection)
-                act = journal.written_by(
-                    self.site, by, verb, subject, outcome="done", reason=reason, marking=done.marking,
-                    about=done.about, facts=done.facts, record=fingerprint(done.record),
-                )  # fmt: skip
-                journal.append(connection, act, done.marking, sign)
-                return done.value
+                for done in work(connection):
+                    act = journal.written_by(
+                        self.site, by, verb, done.subject or subject, outcome="done", reason=reason,
+                        marking=done.marking, about=done.about, facts=done.facts, record=fingerprint(done.record),
+                    )  # fmt: skip
+                    journal.append(connection, act, done.marking, sign)
+                    values.append(done.value)
+            return tuple(values)
         except (Refused, NotFound) as no:
             self.journal.append(by, verb, subject, outcome="refused", reason=str(no), sign=sign)
             no.add_note(JOURNALLED)

@@ -24,13 +24,20 @@ from casemate.markings import Marking
 from casemate.markings.policy import fold
 from casemate.store.digest import Digest
 
-KINDS = ("dataset", "model", "report", "approval", "release", "revocation", "policy")
+KINDS = (
+    "dataset", "documents", "model", "software", "report", "approval", "release", "revocation", "policy",
+    "order", "bundle", "receipt", "spill", "recall",
+)  # fmt: skip
 _CHUNK = 500
 
 
 @dataclass(frozen=True)
 class NewEntry:
-    """What is about to be registered; `parents` are the identifiers of what it was made from."""
+    """What is about to be registered; `parents` are the identifiers of what it was made from.
+
+    `id` is an identifier that was made before (`Catalog.new_id`), for statements that name what they will be kept in;
+    without one the entry gets its own.
+    """
 
     kind: str
     name: str
@@ -39,6 +46,11 @@ class NewEntry:
     digest: Digest
     parents: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""
+
+    def __str__(self) -> str:
+        """What a journal line about it is about."""
+        return f"{self.kind} {self.project}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -71,11 +83,11 @@ def register(connection: Connection, site: Site, new: NewEntry, by: Reader) -> t
     facts = canonical(new.facts, thing=f"facts of {thing}")
     marking = site.admit_from(new.marking, by, thing=thing)
     seen = site.seen_by(connection, by)
-    project = projects.acting_in(connection, site, seen, new.project, by)
+    project = projects.acting_in(connection, site, seen, new.project, by, kind=new.kind)
     parents = made_from(connection, site, seen, new.parents, thing=thing)
     at_least(marking, [project.marking, *(p.marking for p in parents)], thing=thing)
     _refuse_taken(connection, new.kind, name, project, marking)
-    identifier, created = new_id(site.chance), time_text(site.clock())
+    identifier, created = _identifier(connection, site, new.id, thing=thing), time_text(site.clock())
     row = {
         "id": identifier,
         "kind": new.kind,
@@ -135,6 +147,18 @@ def record_of(row: Row[Any], parents: Sequence[str]) -> dict[str, Any]:
     values = row._asdict()
     values.pop("folded")
     return {**values, "parents": list(parents)}
+
+
+def _identifier(connection: Connection, site: Site, wanted: str, *, thing: str) -> str:
+    if not wanted:
+        return new_id(site.chance)
+    if not is_id(wanted):
+        raise BadInput(f"identifier of {thing}", expected="26 characters among a-z and 2-7", found=repr(wanted))
+    # One name space for all that a journal line may be about.
+    for table in (schema.entry, schema.run, schema.project):
+        if connection.execute(select(table.c.id).where(table.c.id == wanted)).first() is not None:
+            raise NameTaken(f"identifier of {thing}", expected="one that is free", found=f"{wanted}, which is not")
+    return wanted
 
 
 def _refuse_taken(connection: Connection, kind: str, name: str, project: projects.Project, marking: Marking) -> None:

@@ -18,7 +18,7 @@ from casemate.catalog.text import checked_name
 from casemate.errors import BadInput, BadMarking, NameTaken, NotAllowed, NotFound
 from casemate.markings import Clearance, Marking
 
-ROLES = frozenset({"author", "approver", "officer", "operator", "reader"})
+ROLES = frozenset({"author", "approver", "sponsor", "officer", "operator", "reader"})
 ACTING_ROLES = ROLES - {"reader"}
 
 

@@ -2,7 +2,8 @@
 
 Rules. A project has a marking, and whoever may not read it finds none. Its name is unique at that marking only. What is
 in it is marked at least as high. Only members act in it; only an officer who may read it changes who they are, and a
-member is cleared for it.
+member is cleared for it. The site's own project, at the lowest marking, is everybody's for what the airlock writes down
+(`SITE_KINDS`): whoever acts on the site may ask the airlock for something, or answer it, without being a member.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from casemate.catalog.text import checked_name, new_id, time_of, time_text
 from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound
 from casemate.markings import Marking
 
+SITE_PROJECT = "site"
+SITE_KINDS = frozenset({"order", "bundle", "receipt", "approval", "spill", "recall"})
 _DESCRIPTION_LIMIT = 2000
 
 
@@ -71,13 +74,20 @@ def one(found: Sequence[Project], text: str) -> Project:
     return found[0]
 
 
-def acting_in(connection: Connection, site: Site, markings: Sequence[str], text: str, by: Reader) -> Project:
-    """The project in which `by` is about to act, as a member of it."""
+def acting_in(
+    connection: Connection, site: Site, markings: Sequence[str], text: str, by: Reader, *, kind: str = ""
+) -> Project:
+    """The project in which `by` is about to act, as a member of it unless a `kind` of the site's own is written."""
     found = named(connection, site, markings, text)
-    own = [p for p in found if by.person_name in p.members]
+    own = [p for p in found if by.person_name in p.members or (kind in SITE_KINDS and is_sites_own(site, p))]
     if found and not own:
         raise NotAllowed(f"project {text}", expected=f"{by.person_name} among its members", found="a non-member")
     return one(own, text)
+
+
+def is_sites_own(site: Site, project: Project) -> bool:
+    """Whether it is the site's own project: a namesake at another marking is not."""
+    return project.name == SITE_PROJECT and project.marking == site.policy.lowest
 
 
 def add(

@@ -8,6 +8,8 @@ import click
 
 from casemate.cli.options import EXISTING, PATH, Caller, acting, facts, read_passphrase, table
 
+_ROLES = ["author", "approver", "sponsor", "officer"]
+
 
 @click.group()
 def key() -> None:
@@ -52,7 +54,7 @@ def people() -> None:
 @click.argument("name")
 @click.option("--public-key", type=EXISTING, required=True, help="The person's FILE.pub.")
 @click.option("--clearance", required=True, help="What they may read, such as 'DR//ALPHA//FRA'.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(["author", "approver"]), help="May be repeated.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(_ROLES), help="May be repeated.")
 @acting
 def people_add(caller: Caller, name: str, public_key: Path, clearance: str, roles: tuple[str, ...]) -> None:
     """Admit a person: their clearance, their key and what it may sign. Officers only."""

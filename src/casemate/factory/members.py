@@ -17,7 +17,7 @@ from casemate.factory.desk import Desk
 from casemate.factory.founding import trusted
 from casemate.signing import PublicKey, Trust
 
-_TRUSTED_ROLES = frozenset({"author", "approver", "officer"})
+_TRUSTED_ROLES = frozenset({"author", "approver", "sponsor", "officer"})
 
 
 def add_person(

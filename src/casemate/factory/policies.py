@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from casemate.catalog import Catalog, Entry, NewEntry, Reader, Sign, View
+from casemate.catalog import Catalog, Entry, NewEntry, Reader, Sign, View, projects
 from casemate.errors import BadInput, BadSignature, NotFound
 from casemate.gates import GatePolicy, load_policy, sign_policy
 from casemate.markings import Policy
@@ -22,7 +22,7 @@ from casemate.signing.verify import verify
 from casemate.store import Digest, ObjectStore, get_bytes, put_bytes
 
 MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
-SITE_PROJECT = "site"
+SITE_PROJECT = projects.SITE_PROJECT
 NAMES = ("markings", "gates", "trust")
 
 

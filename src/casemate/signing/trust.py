@@ -26,7 +26,7 @@ from casemate.signing.statement import PAYLOAD_TYPE, Statement, aware, instant_t
 from casemate.signing.verify import verify
 
 TRUST_TYPE = "application/vnd.casemate.trust+toml"
-ROLES = ("author", "approver", "officer", "site")
+ROLES = ("author", "approver", "sponsor", "officer", "site")
 _MAX_BYTES = 4 * 1024 * 1024
 
 
