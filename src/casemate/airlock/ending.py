@@ -91,6 +91,13 @@ def _webp_end(data: mmap.mmap) -> int:
 
 
 def _no_archive(data: mmap.mmap) -> list[Finding]:
+    if archive_at_end(data):
+        return [Finding("end", "a picture and nothing else", "a ZIP archive appended to it")]
+    return []
+
+
+def archive_at_end(data: mmap.mmap | bytes) -> bool:
+    """Whether readers of ZIP archives, which begin at the end, would find one here."""
     start = max(0, len(data) - _ZIP_TAIL_BYTES)
     at = data.rfind(_ZIP_END, start)
     while at >= 0:
@@ -98,6 +105,6 @@ def _no_archive(data: mmap.mmap) -> list[Finding]:
             size, offset, comment = struct.unpack_from("<IIH", data, at + 12)
             directory = at - size
             if at + 22 + comment == len(data) and directory >= offset and data[directory : directory + 2] == b"PK":
-                return [Finding("end", "a picture and nothing else", "a ZIP archive appended to it")]
+                return True
         at = data.rfind(_ZIP_END, start, at)
-    return []
+    return False

@@ -23,7 +23,9 @@ class ScanLimits:
     """What a scanner's process may use for one file; time grows with the file's size.
 
     A picture that decodes to more than `expands_freely_bytes` may not be more than `max_expansion` times its file.
-    After `max_failures` broken scanners the rest is refused unread; `workers` 0 is one a core.
+    After `max_failures` broken scanners the rest is refused unread; `workers` 0 is one a core. What comes out of an
+    archive that arrived, and of all within it, is held against `max_expansion` and `expands_freely_bytes` too.
+    An antivirus is sent `antivirus_window_bytes` at once: its own default limit, less something.
     """
 
     memory_bytes: int = 3 << 30
@@ -37,6 +39,15 @@ class ScanLimits:
     max_text_bytes: int = 1 << 30
     max_nesting: int = 64
     max_members: int = 100_000
+    max_pages: int = 5_000
+    max_objects: int = 1_000_000
+    max_channels: int = 32
+    max_rate_hz: int = 768_000
+    max_duration_s: float = 172_800.0
+    max_archive_depth: int = 4
+    max_archive_files: int = 200_000
+    max_archive_bytes: int = 256 << 30
+    antivirus_window_bytes: int = 96 << 20
     max_failures: int = 10
     workers: int = 0
 
