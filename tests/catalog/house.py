@@ -11,7 +11,7 @@ import pytest
 
 from casemate.catalog import Catalog, Entry, NewEntry, Person, Reader
 from casemate.errors import CasemateError
-from casemate.markings import Policy
+from casemate.markings import Marking, Policy
 from casemate.store.digest import Digest
 
 POLICY = Policy.shipped("fr")
@@ -46,9 +46,9 @@ class House:
         return Person(name, POLICY.parse_clearance(clearance), frozenset(roles), **others)
 
 
-def settled(url: str) -> House:
+def settled(url: str, ceiling: Marking = CEILING) -> House:
     """The catalog at `url`, with its people and its project."""
-    catalog = Catalog.open(url, POLICY, ceiling=CEILING)
+    catalog = Catalog.open(url, POLICY, ceiling=ceiling)
     roles = frozenset({"officer", "author"})
     officer = catalog.enrol(Person("olga", POLICY.parse_clearance("S//ALPHA,BRAVO"), roles)).reader()
     house = House(catalog, url, officer, officer, officer, officer)

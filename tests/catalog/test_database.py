@@ -15,10 +15,10 @@ import pytest
 from sqlalchemy import MetaData, inspect
 from sqlalchemy.exc import IntegrityError
 
-from casemate.catalog import Catalog, schema
+from casemate.catalog import Catalog, migrations, schema
 from casemate.catalog.migrations import MIGRATIONS
 from casemate.errors import BadInput, DiskFull, NotTrusted, Unavailable
-from tests.catalog.house import POLICY, House, says
+from tests.catalog.house import POLICY, House, says, settled
 
 ACTING = Path(__file__).with_name("acting.py")
 IMPORTS = "from casemate.catalog import Catalog; from casemate.markings import Policy"
@@ -89,7 +89,10 @@ def test_a_reading_connection_refuses_to_write(house_on_disk: House) -> None:
 
 
 @pytest.mark.parametrize("table", ["marking", "entry", "lineage", "journal"])
-@pytest.mark.parametrize("statement", ["UPDATE {0} SET rowid = rowid + 1", "DELETE FROM {0}"])
+@pytest.mark.parametrize(
+    "statement",
+    ["UPDATE {0} SET rowid = rowid + 1", "DELETE FROM {0}", "INSERT OR REPLACE INTO {0} SELECT * FROM {0}"],
+)
 def test_what_is_append_only_cannot_be_changed_or_removed(house: House, table: str, statement: str) -> None:
     data = house.put()
     house.put("model", parents=(data.id,))
@@ -98,6 +101,19 @@ def test_what_is_append_only_cannot_be_changed_or_removed(house: House, table: s
         house.catalog._database.writing() as connection,
     ):
         connection.exec_driver_sql(statement.format(table))
+
+
+@pytest.mark.parametrize("column", ["id", "kind", "project", "digest", "facts", "author", "created"])
+@pytest.mark.parametrize("statement", ["UPDATE entry SET marking = 'DR', {0} = {0} || 'x'"])
+def test_of_an_entry_all_but_its_marking_and_name_stays(house: House, column: str, statement: str) -> None:
+    house.put()
+    with (
+        pytest.raises(IntegrityError, match="entry is append-only"),
+        house.catalog._database.writing() as connection,
+    ):
+        connection.exec_driver_sql(statement.format(column))
+    with house.catalog._database.writing() as connection:
+        connection.exec_driver_sql("UPDATE entry SET marking = 'NP', name = 'other', folded = 'OTHER'")
 
 
 def test_only_the_owner_reads_the_database_file(house_on_disk: House, tmp_path: Path) -> None:
@@ -164,7 +180,8 @@ def test_the_tables_are_those_that_queries_see(house: House) -> None:
 
 def test_a_migration_that_was_released_is_never_edited() -> None:
     assert {step.number: step.sha256 for step in MIGRATIONS} == {
-        1: "313e2d4a2dc4b8825b329fcb31600f51dc33e1ae36252cfe2108b77eff03bd46"
+        1: "313e2d4a2dc4b8825b329fcb31600f51dc33e1ae36252cfe2108b77eff03bd46",
+        2: "286f85eed1c84e8a070ac0be9dc4715cd2e7f5f8fc10c4487f7c052f7b61d7d6",
     }
 
 
@@ -174,6 +191,25 @@ def test_each_migration_is_recorded_and_applied_once(house_on_disk: House) -> No
         applied = connection.execute(schema.migration.select()).all()
     again.close()
     assert [(row.number, row.sha256) for row in applied] == [(step.number, step.sha256) for step in MIGRATIONS]
+
+
+def test_a_catalog_from_before_markings_could_be_raised_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrations, "MIGRATIONS", MIGRATIONS[:1])
+    url = f"sqlite:///{tmp_path / 'catalog.db'}"
+    house = settled(url, ceiling=POLICY.parse("S//ALPHA,BRAVO"))
+    data = house.put()
+    with pytest.raises(IntegrityError, match="entry is append-only"):
+        house.catalog.raise_markings({data.id: POLICY.parse("S")}, by=house.officer, reason="spill")
+    before = house.catalog.verify()
+    house.catalog.close()
+    monkeypatch.undo()
+    again = Catalog.open(url, POLICY, ceiling=POLICY.parse("S//ALPHA,BRAVO"))
+    assert again.verify(before) == before
+    assert again.raise_markings({data.id: POLICY.parse("S")}, by=house.officer, reason="spill")
+    assert again.verify(before).count == before.count + 1
+    again.close()
 
 
 def test_a_catalog_of_a_newer_casemate_is_refused(house_on_disk: House) -> None:

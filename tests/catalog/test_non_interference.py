@@ -312,6 +312,9 @@ def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_d
     acts = {
         "register",
         "register_all",
+        "register_lowered",
+        "raise_markings",
+        "restore_markings",
         "add_run",
         "change_run",
         "enrol",
@@ -320,7 +323,7 @@ def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_d
         "add_project",
         "change_project",
     }
-    doors = {"open", "close", "seen_by", "new_id", "sign_in", "sign_in_by_key", "verify"}
+    doors = {"open", "close", "seen_by", "spread", "new_id", "sign_in", "sign_in_by_key", "verify"}
     assert public(Catalog) == acts | doors
 
 

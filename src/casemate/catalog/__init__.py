@@ -2,7 +2,8 @@
 
 Rules. All reading goes through `catalog.seen_by(reader)`; what it answers is what a catalog would that never held
 anything above the reader (ADR 0002). One act is one transaction with its line in the journal; refusals have lines too.
-Entries never change. Identifiers are random.
+Entries never
+change, but that their markings may be raised (ADR 0006). Identifiers are random.
 """
 
 from casemate.catalog.catalog import Catalog
@@ -11,8 +12,10 @@ from casemate.catalog.journal import Act, Head, Journal, JournalLine, Sign, veri
 from casemate.catalog.lineage import Edge, Lineage
 from casemate.catalog.people import ROLES, Person
 from casemate.catalog.projects import SITE_KINDS, SITE_PROJECT, Project
+from casemate.catalog.raising import Change
 from casemate.catalog.runs import RUN_KINDS, NewRun, Run
 from casemate.catalog.site import Reader
+from casemate.catalog.spread import Spread
 from casemate.catalog.view import EntryPage, Facets, JournalPage, RunPage, View
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "SITE_PROJECT",
     "Act",
     "Catalog",
+    "Change",
     "Edge",
     "Entry",
     "EntryPage",
@@ -40,6 +44,7 @@ __all__ = [
     "Run",
     "RunPage",
     "Sign",
+    "Spread",
     "View",
     "verify",
 ]

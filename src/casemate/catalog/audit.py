@@ -49,11 +49,14 @@ def _lines(connection: Connection, vouched: dict[str, str]) -> Iterator[str]:
 
 def _things(connection: Connection, site: Site) -> Iterator[tuple[str, str, dict[str, Any]]]:
     parents: dict[str, list[str]] = {}
+    lowered = set[str]()
     links = select(schema.lineage).order_by(schema.lineage.c.child, schema.lineage.c.place)
     for link in _stream(connection, links):
         parents.setdefault(link.child, []).append(link.parent)
+        lowered |= {link.child} if link.place == entries.LOWERED else set()
     for row in _stream(connection, select(schema.entry)):
-        yield f"{row.kind} {row.name} ({row.id})", row.id, entries.record_of(row, parents.get(row.id, []))
+        record = entries.record_of(row, parents.get(row.id, []), lowered=row.id in lowered)
+        yield f"{row.kind} {row.name} ({row.id})", row.id, record
     for row in _stream(connection, select(schema.run)):
         yield f"run {row.id}", row.id, runs.record_of(row)
     for row in connection.execute(select(schema.project)).all():

@@ -16,15 +16,17 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, select
 
-from casemate.catalog import entries, journal, people, projects, runs, schema
+from casemate.catalog import entries, journal, people, projects, raising, runs, schema, spread
 from casemate.catalog.audit import audit
 from casemate.catalog.database import Database
 from casemate.catalog.entries import Entry, NewEntry
 from casemate.catalog.journal import Head, Journal, Sign
 from casemate.catalog.people import Person
 from casemate.catalog.projects import Project
+from casemate.catalog.raising import Change, Moved
 from casemate.catalog.runs import NewRun, Run
 from casemate.catalog.site import Reader, Site
+from casemate.catalog.spread import Spread
 from casemate.catalog.text import Chance, Clock, fingerprint, new_id
 from casemate.catalog.view import View
 from casemate.errors import NotFound, Refused
@@ -43,7 +45,7 @@ def _now() -> datetime:
 class _Done(Generic[_T]):
     """What an act wrote: the value, the marking of its line, what the line is about, and the record to fingerprint.
 
-    `subject` is what the line says it is about, where the act has several lines.
+    `subject` and `verb` are those of its own line, where the act has several.
     """
 
     value: _T
@@ -52,6 +54,7 @@ class _Done(Generic[_T]):
     record: Mapping[str, Any]
     facts: Mapping[str, Any]
     subject: str = ""
+    verb: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,49 @@ class Catalog:
     def new_id(self) -> str:
         """An identifier for an entry that is not registered yet (`NewEntry.id`)."""
         return new_id(self.site.chance)
+
+    def register_lowered(self, new: NewEntry, *, of: str, by: Reader, reason: str, sign: Sign | None = None) -> Entry:
+        """Write a copy of the entry `of` at a marking that is not as high, by an officer or a sponsor.
+
+        The caller has verified that two people decided so: this room knows no signatures. The line in the journal is
+        marked as high as both.
+        """
+
+        def work(connection: Connection) -> _Done[Entry]:
+            entry, record, original = entries.register_lowered(connection, self.site, new, of, by)
+            facts = {"digest": str(entry.digest), "of": of, "old": str(original.marking), "new": str(entry.marking)}
+            return _Done(entry, original.marking.join(entry.marking), entry.id, record, facts)
+
+        return self._act(by, "entry.lower", str(new), reason, sign, work)
+
+    # ── Spills ───────────────────────────────────────────────────────────────────────────────────────────────────────
+    def spread(self, entry_ids: Iterable[str], *, by: Reader) -> Spread:
+        """Entries and all that was made from them, for an officer cleared for the site's ceiling; nobody else."""
+        with self._database.reading() as connection:
+            return spread.spread(connection, self.site, entry_ids, by)
+
+    def raise_markings(
+        self, changes: Mapping[str, Marking], *, by: Reader, reason: str, sign: Sign | None = None
+    ) -> tuple[Change, ...]:
+        """Raise entries and runs to at least these markings, all or none, by an officer cleared for the ceiling.
+
+        What was made from them must be raised too (`spread` tells what that is). Only what changed is returned.
+        """
+
+        def work(connection: Connection) -> Iterator[_Done[Change]]:
+            return map(_raised, raising.raise_all(connection, self.site, changes, by))
+
+        return self._acts(by, "entry.raise", ", ".join(changes), reason, sign, work)
+
+    def restore_markings(
+        self, changes: Mapping[str, Marking], *, by: Reader, reason: str, sign: Sign | None = None
+    ) -> tuple[Change, ...]:
+        """Set entries and runs back to markings that they had before they were raised, all or none, likewise."""
+
+        def work(connection: Connection) -> Iterator[_Done[Change]]:
+            return map(_restored, raising.restore_all(connection, self.site, changes, by))
+
+        return self._acts(by, "entry.restore", ", ".join(changes), reason, sign, work)
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def add_run(self, new: NewRun, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Run:
@@ -250,7 +296,7 @@ class Catalog:
             with self._database.writing() as connection:
                 for done in work(connection):
                     act = journal.written_by(
-                        self.site, by, verb, done.subject or subject, outcome="done", reason=reason,
+                        self.site, by, done.verb or verb, done.subject or subject, outcome="done", reason=reason,
                         marking=done.marking, about=done.about, facts=done.facts, record=fingerprint(done.record),
                     )  # fmt: skip
                     journal.append(connection, act, done.marking, sign)
@@ -260,6 +306,20 @@ class Catalog:
             self.journal.append(by, verb, subject, outcome="refused", reason=str(no), sign=sign)
             no.add_note(JOURNALLED)
             raise
+
+
+def _raised(moved: Moved) -> _Done[Change]:
+    return _moved(moved, "raise", moved.change.new)
+
+
+def _restored(moved: Moved) -> _Done[Change]:
+    return _moved(moved, "restore", moved.change.old)  # its line tells of both markings
+
+
+def _moved(moved: Moved, verb: str, marking: Marking) -> _Done[Change]:
+    change = moved.change
+    verb = f"{'run' if change.is_run else 'entry'}.{verb}"
+    return _Done(change, marking, change.id, moved.record, change.facts(), str(change), verb)
 
 
 def _run_done(connection: Connection, run: Run) -> _Done[Run]:

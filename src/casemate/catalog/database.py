@@ -40,7 +40,7 @@ class Database:
             ready = migrations.up_to_date(connection)
         if not ready:
             with database.writing() as connection:
-                migrations.migrate(connection, sqlite.append_only, clock)
+                migrations.migrate(connection, sqlite, clock)
         return database
 
     @contextmanager

@@ -1,15 +1,17 @@
 """Entries: one immutable thing each, with its digest, its marking and its origin.
 
-Rules. No marking, no entry. An entry's marking is at least the join of its parents' and its project's. A name is taken
+Rules. No marking, no entry. An entry's marking is at least the join of its parents' and its project's; the exception is
+a copy that two people lowered, and its link to what it was lowered from is kept as such (ADR 0006). A name is taken
 only in the same project, for the same kind, at the same marking, so that what exists above never refuses what is made
-below. Nothing changes or removes an entry.
+below. Nothing removes an entry, and nothing changes in it but its marking and, where that takes it among namesakes, its
+name (`raising`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,15 +21,17 @@ from casemate.catalog import people, projects, schema
 from casemate.catalog.paging import among
 from casemate.catalog.site import Reader, Site, at_least, note
 from casemate.catalog.text import canonical, checked_name, is_id, new_id, time_of, time_text
-from casemate.errors import BadInput, NameTaken, NotFound
+from casemate.errors import BadInput, BadMarking, NameTaken, NotAllowed, NotFound
 from casemate.markings import Marking
 from casemate.markings.policy import fold
 from casemate.store.digest import Digest
 
 KINDS = (
     "dataset", "documents", "model", "software", "report", "approval", "release", "revocation", "policy",
-    "order", "bundle", "receipt", "spill", "recall",
+    "order", "bundle", "receipt", "trust", "spill", "recall",
 )  # fmt: skip
+LOWERED = -1  # the place of a link from a lowered copy to what it was lowered from
+LOWERING_ROLES = frozenset({"officer", "sponsor"})
 _CHUNK = 500
 
 
@@ -76,39 +80,38 @@ class Entry:
 def register(connection: Connection, site: Site, new: NewEntry, by: Reader) -> tuple[Entry, dict[str, Any]]:
     """Write an entry and its lineage; also returns its record, which the journal fingerprints."""
     author = people.standing(connection, site, by)
-    if new.kind not in KINDS:
-        raise BadInput("kind", expected=f"one of {', '.join(KINDS)}", found=repr(new.kind))
-    name = checked_name(new.name, thing=new.kind)
-    thing = f"{new.kind} {name}"
-    facts = canonical(new.facts, thing=f"facts of {thing}")
-    marking = site.admit_from(new.marking, by, thing=thing)
+    draft = _draft(site, new, by)
+    thing = f"{draft.kind} {draft.name}"
     seen = site.seen_by(connection, by)
     project = projects.acting_in(connection, site, seen, new.project, by, kind=new.kind)
     parents = made_from(connection, site, seen, new.parents, thing=thing)
-    at_least(marking, [project.marking, *(p.marking for p in parents)], thing=thing)
-    _refuse_taken(connection, new.kind, name, project, marking)
-    identifier, created = _identifier(connection, site, new.id, thing=thing), time_text(site.clock())
-    row = {
-        "id": identifier,
-        "kind": new.kind,
-        "name": name,
-        "project": project.id,
-        "marking": note(connection, marking),
-        "digest": str(new.digest),
-        "facts": facts,
-        "author": author.name,
-        "created": created,
-    }
-    connection.execute(schema.entry.insert().values({**row, "folded": fold(name)}))
-    links = [{"child": identifier, "parent": p.id, "place": place} for place, p in enumerate(parents)]
-    if links:
-        connection.execute(schema.lineage.insert(), links)
-    record = {**row, "parents": list(new.parents)}
-    entry = Entry(
-        identifier, new.kind, name, project.name, marking, new.digest, tuple(new.parents), json.loads(facts),
-        author.name, time_of(created),
-    )  # fmt: skip
-    return entry, record
+    at_least(draft.marking, [project.marking, *(p.marking for p in parents)], thing=thing)
+    return _write(connection, site, draft, project, author.name)
+
+
+def register_lowered(
+    connection: Connection, site: Site, new: NewEntry, of: str, by: Reader
+) -> tuple[Entry, dict[str, Any], Entry]:
+    """Write a copy of the entry `of` at a marking that is not as high; also returns its record and the original.
+
+    Whether two people decided it is for the caller to verify; here it is written as a lowering, by one of those whose
+    office it is. They need not be members of the project.
+    """
+    author = people.standing(connection, site, by)
+    if not author.roles & LOWERING_ROLES:
+        expected, found = f"the role {' or '.join(sorted(LOWERING_ROLES))}", ", ".join(sorted(author.roles))
+        raise NotAllowed(f"person {author.name}", expected=expected, found=found)
+    draft = replace(_draft(site, new, by), parents=(of,))
+    thing = f"{draft.kind} {draft.name}"
+    seen = site.seen_by(connection, by)
+    project = projects.one(projects.named(connection, site, seen, new.project), new.project)
+    original = made_from(connection, site, seen, (of,), thing=thing)[0]
+    _refuse_other(new, original, thing=thing)
+    if draft.marking.join(original.marking) == draft.marking:
+        raise BadMarking(f"marking of {thing}", expected=f"one lower than {original.marking}", found=draft.marking)
+    at_least(draft.marking, [project.marking], thing=thing)
+    entry, record = _write(connection, site, draft, project, author.name, lowered=True)
+    return entry, record, original
 
 
 def made_from(
@@ -142,11 +145,66 @@ def load(connection: Connection, site: Site, seen: Sequence[str], ids: Iterable[
     return [found[i] for i in wanted if i in found]
 
 
-def record_of(row: Row[Any], parents: Sequence[str]) -> dict[str, Any]:
-    """The record of a row of the table, as `register` gave it to the journal."""
-    values = row._asdict()
-    values.pop("folded")
-    return {**values, "parents": list(parents)}
+def record_of(row: Row[Any], parents: Sequence[str], *, lowered: bool) -> dict[str, Any]:
+    """The record of a row of the table, as the journal fingerprints it."""
+    return _record(row._asdict(), parents, lowered=lowered)
+
+
+def _draft(site: Site, new: NewEntry, by: Reader) -> NewEntry:
+    """What can be checked of a new entry without looking at others, with its name in NFC."""
+    if new.kind not in KINDS:
+        raise BadInput("kind", expected=f"one of {', '.join(KINDS)}", found=repr(new.kind))
+    name = checked_name(new.name, thing=new.kind)
+    canonical(new.facts, thing=f"facts of {new.kind} {name}")
+    return replace(new, name=name, marking=site.admit_from(new.marking, by, thing=f"{new.kind} {name}"))
+
+
+def _refuse_other(new: NewEntry, original: Entry, *, thing: str) -> None:
+    if new.kind != original.kind or new.digest != original.digest:
+        expected = f"a {original.kind} with digest {original.digest}, as {original.id} is"
+        raise BadInput(thing, expected=expected, found=f"a {new.kind} with digest {new.digest}")
+    if new.parents not in {(), (original.id,)}:
+        raise BadInput(f"parents of {thing}", expected=f"only {original.id}, which is lowered", found="others")
+
+
+def _write(
+    connection: Connection,
+    site: Site,
+    draft: NewEntry,
+    project: projects.Project,
+    author: str,
+    *,
+    lowered: bool = False,
+) -> tuple[Entry, dict[str, Any]]:
+    _refuse_taken(connection, draft.kind, draft.name, project, draft.marking)
+    row = {
+        "id": _identifier(connection, site, draft.id, thing=f"{draft.kind} {draft.name}"),
+        "kind": draft.kind,
+        "name": draft.name,
+        "folded": fold(draft.name),
+        "project": project.id,
+        "marking": note(connection, draft.marking),
+        "digest": str(draft.digest),
+        "facts": canonical(draft.facts),
+        "author": author,
+        "created": time_text(site.clock()),
+    }
+    connection.execute(schema.entry.insert().values(row))
+    places = [LOWERED] if lowered else range(len(draft.parents))
+    links = [{"child": row["id"], "parent": p, "place": n} for p, n in zip(draft.parents, places, strict=True)]
+    if links:
+        connection.execute(schema.lineage.insert(), links)
+    entry = Entry(
+        row["id"], draft.kind, draft.name, project.name, draft.marking, draft.digest, tuple(draft.parents),
+        json.loads(row["facts"]), author, time_of(row["created"]),
+    )  # fmt: skip
+    return entry, _record(row, draft.parents, lowered=lowered)
+
+
+def _record(row: Mapping[str, Any], parents: Sequence[str], *, lowered: bool) -> dict[str, Any]:
+    """What a row says and the order of its parents; how its name is folded follows from its name."""
+    told = {key: value for key, value in row.items() if key != "folded"} | {"parents": list(parents)}
+    return told | {"lowered": True} if lowered else told
 
 
 def _identifier(connection: Connection, site: Site, wanted: str, *, thing: str) -> str:

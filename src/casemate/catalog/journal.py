@@ -10,11 +10,11 @@ those would count what is above them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, String, column, exists, select, values
 
 from casemate.catalog import schema
 from casemate.catalog.database import Database
@@ -186,6 +186,18 @@ def read(line: str) -> JournalLine:
     """The act and the signature of a line, without its place in the chain."""
     values = json.loads(line)
     return JournalLine(Act(**{k: v for k, v in values.items() if k not in _SEALS}), values.get("signature"))
+
+
+def of_what_is_seen(seen: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
+    """Lines but those about an entry or a run that is not at one of the markings `seen`.
+
+    A line that was written before a thing was raised is marked as the thing was then.
+    """
+    markings = values(column("text", String), name="seen").data([(text,) for text in seen]).cte("seen")
+    tables = (schema.entry, schema.run)
+    return tuple(
+        ~exists().where(t.c.id == schema.journal.c.about, t.c.marking.not_in(select(markings.c.text))) for t in tables
+    )
 
 
 def verify(lines: Iterable[str], expected: Head | None = None) -> Head:

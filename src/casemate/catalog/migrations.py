@@ -7,8 +7,9 @@ opening. A catalog that a newer Casemate has changed is refused, not guessed at.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection, inspect, select
 
@@ -19,17 +20,33 @@ from casemate.errors import NotTrusted, Unavailable
 
 @dataclass(frozen=True)
 class Migration:
-    """One step: portable SQL, then the tables that become append-only."""
+    """One step: portable SQL, then the tables that become append-only, then those of which only some columns change.
+
+    `keeping` names, for a table that was append-only, the columns that stay so: its rows are still never removed.
+    """
 
     number: int
     name: str
     statements: tuple[str, ...]
     append_only: tuple[str, ...] = ()
+    keeping: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def sha256(self) -> str:
         """SHA-256 of what the step does, in hexadecimal."""
-        return hashlib.sha256("\0".join([*self.statements, "append-only", *self.append_only]).encode()).hexdigest()
+        kept = [word for table, columns in self.keeping for word in ("keeping", table, *columns)]
+        told = [*self.statements, "append-only", *self.append_only, *kept]
+        return hashlib.sha256("\0".join(told).encode()).hexdigest()
+
+
+class Triggers(Protocol):
+    """The statements with which a database keeps what was written from being changed or removed."""
+
+    def append_only(self, table: str) -> list[str]:
+        """Refuse every change and removal of a row."""
+
+    def keeping(self, table: str, columns: Sequence[str]) -> list[str]:
+        """Instead of every change, refuse those of `columns`; removals stay refused."""
 
 
 MIGRATIONS = (
@@ -73,10 +90,16 @@ MIGRATIONS = (
         ),
         append_only=("marking", "entry", "lineage", "journal"),
     ),
+    Migration(
+        2,
+        "an entry's marking may be raised, and its name with it",
+        (),
+        keeping=(("entry", ("id", "kind", "project", "digest", "facts", "author", "created")),),
+    ),
 )
 
 
-def migrate(connection: Connection, append_only: Callable[[str], list[str]], clock: Clock) -> None:
+def migrate(connection: Connection, triggers: Triggers, clock: Clock) -> None:
     """Bring the tables up to date inside the caller's writing transaction."""
     if not inspect(connection).has_table("migration"):
         schema.migration.create(connection)
@@ -86,7 +109,7 @@ def migrate(connection: Connection, append_only: Callable[[str], list[str]], clo
         raise Unavailable("catalog", expected=expected, found=f"{max(applied)}: a newer Casemate made it")
     for step in MIGRATIONS:
         if step.number not in applied:
-            _apply(connection, step, append_only, clock)
+            _apply(connection, step, triggers, clock)
         elif applied[step.number].sha256 != step.sha256:
             found = applied[step.number].sha256
             raise NotTrusted(f"migration {step.number} of the catalog", expected=step.sha256, found=found)
@@ -100,8 +123,10 @@ def up_to_date(connection: Connection) -> bool:
     return applied == {(step.number, step.sha256) for step in MIGRATIONS}
 
 
-def _apply(connection: Connection, step: Migration, append_only: Callable[[str], list[str]], clock: Clock) -> None:
-    for statement in [*step.statements, *(s for table in step.append_only for s in append_only(table))]:
+def _apply(connection: Connection, step: Migration, triggers: Triggers, clock: Clock) -> None:
+    walls = [*(s for table in step.append_only for s in triggers.append_only(table))]
+    walls += [s for table, columns in step.keeping for s in triggers.keeping(table, columns)]
+    for statement in [*step.statements, *walls]:
         connection.exec_driver_sql(statement)
     row = {"number": step.number, "name": step.name, "sha256": step.sha256, "applied": time_text(clock())}
     connection.execute(schema.migration.insert().values(row))

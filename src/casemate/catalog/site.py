@@ -75,7 +75,7 @@ class Site:
         """A marking fit to be written by `by`, who must be able to read what they write."""
         admitted = self.admit(marking, thing=thing)
         if not by.may_read(admitted):
-            expected = f"a marking that {by.person_name} may read ({_reach(by)})"
+            expected = f"a marking that {by.person_name} may read ({reach(by)})"
             raise NotAllowed(thing, expected=expected, found=admitted)
         return admitted
 
@@ -120,5 +120,6 @@ def _parsed(policy: Policy, text: str) -> Marking | None:
         return None
 
 
-def _reach(by: Reader) -> str:
+def reach(by: Reader) -> str:
+    """What a session reads, in words."""
     return f"{by.clearance}" if by.ceiling is None else f"{by.clearance} under the ceiling {by.ceiling}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA trusted_schema = OFF",
+    "PRAGMA recursive_triggers = ON",  # else INSERT OR REPLACE removes a row without asking the triggers
 )
 
 
@@ -48,6 +49,14 @@ def append_only(table: str) -> list[str]:
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         for verb in ("UPDATE", "DELETE")
     ]
+
+
+def keeping(table: str, columns: Sequence[str]) -> list[str]:
+    """Triggers for a table that was append-only: its rows stay, and so do these columns of them."""
+    changed = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in ("rowid", *columns))
+    trigger = f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} WHEN {changed}"
+    refusal = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+    return [f"DROP TRIGGER {table}_no_update", f"{trigger} {refusal}"]
 
 
 @contextmanager

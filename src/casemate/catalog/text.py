@@ -25,7 +25,7 @@ ID_LENGTH = 26
 ID_PREFIX_LENGTH = 6
 _ID = re.compile(r"[a-z2-7]{26}")
 _ID_PREFIX = re.compile(r"[a-z2-7]{6,26}")
-_NAME_LIMIT = 200
+NAME_LIMIT = 200
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -78,8 +78,8 @@ def is_id_prefix(text: str) -> bool:
 def checked_name(text: str, *, thing: str) -> str:
     """A name fit for the catalog, in NFC; BadInput otherwise."""
     name = unicodedata.normalize("NFC", text) if isinstance(text, str) else ""
-    if not name or name != name.strip() or len(name) > _NAME_LIMIT:
-        expected = f"1 to {_NAME_LIMIT} characters without spaces at the ends"
+    if not name or name != name.strip() or len(name) > NAME_LIMIT:
+        expected = f"1 to {NAME_LIMIT} characters without spaces at the ends"
         raise BadInput(f"name of {thing}", expected=expected, found=repr(text))
     if "/" in name or not name.isprintable():
         raise BadInput(f"name of {thing}", expected="printable characters other than /", found=repr(text))

@@ -200,7 +200,8 @@ class View:
         """
         with self._seen() as (connection, seen):
             table = schema.journal
-            where: tuple[ColumnElement[bool], ...] = () if about is None else (table.c.about == about,)
+            where = journal.of_what_is_seen(seen)
+            where += () if about is None else (table.c.about == about,)
             if not people.is_officer(connection, self._site, self.reader):
                 own = table.c.about == self.reader.person_name
                 where += (or_(own, ~table.c.verb.startswith("person.", autoescape=True)),)
