@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from casemate.airlock.limits import ScanLimits
+from casemate.airlock.model_configs import check_settings
 from casemate.airlock.report import Finding
 from casemate.airlock.text import read_text
 
@@ -43,12 +44,13 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
         return findings
     if type_name == "json lines":
         lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-        return next((found for number, line in lines if (found := _parse(line, f" in line {number}", limits)[1])), [])
-    value, findings = _parse(text, "", limits)
-    return findings or (_check_geojson(value) if type_name == "geojson" else [])
+        return next((found for number, line in lines if (found := parse(line, f" in line {number}", limits)[1])), [])
+    value, findings = parse(text, "", limits)
+    return findings or (_check_geojson(value) if type_name == "geojson" else check_settings(file.name, value))
 
 
-def _parse(text: str, where: str, limits: ScanLimits) -> tuple[Any, list[Finding]]:
+def parse(text: str, where: str, limits: ScanLimits) -> tuple[Any, list[Finding]]:
+    """The value of a text that two readers understand alike, or what is wrong with it."""
     depth = nesting(text)
     if depth > limits.max_nesting:
         return None, [Finding("json", f"at most {limits.max_nesting} levels of nesting", f"{depth}{where}")]
