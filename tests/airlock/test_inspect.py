@@ -63,7 +63,7 @@ def test_a_clean_folder_has_a_report_with_a_line_a_file(arrive: Arrive, inspecte
     assert {f["path"]: f["type"] for f in read["files"]}["s.tif"] == "tiff"
     assert read["scanners"]["image"].keys() == {"gdal", "image", "pillow", "rasterio"}
     assert all(text.count(json.dumps(f.path)) == 1 for f in report.files)
-    assert read["files"][0].keys() == {"path", "digest", "size", "type", "scanners", "verdict", "findings"}
+    assert read["files"][0].keys() == {"path", "digest", "size", "type", "inside", "scanners", "verdict", "findings"}
 
 
 def test_what_reads_the_files_is_confined_and_the_report_says_how(arrive: Arrive, inspected: Inspected) -> None:
@@ -98,7 +98,7 @@ def test_a_refused_report_raises_with_its_first_finding_and_how_many(arrive: Arr
     read = json.loads(report.to_json())
     assert read["verdict"] == "refused"
     assert read["files"][1]["findings"] == [
-        {"rule": "format", "expected": f"one of {ALLOWED}", "found": "ZIP archive; unpack it first", "note": False}
+        {"rule": "format", "expected": f"one of {ALLOWED}", "found": "zip archive; unpack it first", "note": False}
     ]
 
 
@@ -108,7 +108,7 @@ NOT_IMAGES = [
     (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x07builtins", "pickle"),
     (b"\x7fELF\x02\x01\x01" + b"\0" * 60, "ELF program"),
     (b"MZ" + b"\0" * 62, "Windows program"),
-    (zipped(), "ZIP archive; unpack it first"),
+    (zipped(), "zip archive; unpack it first"),
     (b"\x1f\x8b\x08" + b"\0" * 30, "gzip archive; unpack it first"),
     (b"!<arch>\n", "ar archive; unpack it first"),
     (b"\0" * 257 + b"ustar" + b"\0" * 250, "tar archive; unpack it first"),

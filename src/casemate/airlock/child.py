@@ -17,6 +17,7 @@ from casemate.airlock.confine import allow_processor_s, confine
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.report import Finding
+from casemate.errors import BadInput
 
 _READ_BYTES = 1 << 16
 
@@ -30,13 +31,25 @@ def main() -> None:
     limits = ScanLimits(**start["limits"])
     allowed = frozenset(start["allowed"])
     every = scanners.of_every_file()
-    versions = {name: scanners.find(name).versions() for name in {*start["scanners"], *every}}
+    try:
+        versions = _prepare({*start["scanners"], *every}, start["rules"])
+    except BadInput as why:
+        _write(out, {"bad_input": [why.thing, why.expected, why.found]})
+        return
     facts = confine(Path(start["folder"]), memory_bytes=limits.memory_bytes)
     _write(out, {"confinement": facts, "versions": versions})
     for message in messages:
         allow_processor_s(limits.time_for(message["size"]))
         answer = look(Path(start["folder"]), message["path"], allowed, limits, every)
         _write(out, {"path": message["path"], **answer})
+
+
+def _prepare(used: set[str], rules: str) -> dict[str, dict[str, str]]:
+    for name in used:
+        prepare = getattr(scanners.find(name), "prepare", None)
+        if prepare is not None:
+            prepare(rules)
+    return {name: scanners.find(name).versions() for name in used}
 
 
 def look(
@@ -50,12 +63,17 @@ def look(
     finding = _refuse_type(type_name, path, allowed)
     if finding is not None:
         return _answer(type_name, ["formats"], [finding])
+    if type_name in formats.ARCHIVES:
+        return _answer(type_name, every, _scan(every, file, type_name, limits))
     scanner = formats.FORMATS[type_name].scanner
     if scanner not in scanners.names():
         return _answer(type_name, [scanner], [Finding("scanner", f"a scanner named {scanner}", "none")])
     used = [scanner, *every]
-    findings = [finding for name in used for finding in scanners.find(name).scan(file, type_name, limits)]
-    return _answer(type_name, used, findings)
+    return _answer(type_name, used, _scan(used, file, type_name, limits))
+
+
+def _scan(used: Sequence[str], file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
+    return [finding for name in used for finding in scanners.find(name).scan(file, type_name, limits)]
 
 
 def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding | None:
@@ -63,8 +81,9 @@ def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding 
     if sidecar:
         return Finding("format", "an image without side files", f"{sidecar}, which image readers open by name")
     if type_name not in allowed:
-        hint = "; unpack it first" if type_name.endswith("archive") else ""
-        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{type_name}{hint}")
+        found = f"{type_name} archive" if type_name in formats.ARCHIVES else type_name
+        hint = "; unpack it first" if found.endswith("archive") else ""
+        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{found}{hint}")
     if not formats.agrees(type_name, path):
         end = formats.ending(path)
         expected = f"a name ending in {_endings(type_name)}, as its bytes are {type_name}"
@@ -73,7 +92,7 @@ def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding 
 
 
 def _endings(type_name: str) -> str:
-    return " or ".join(f".{end}" for end in sorted(formats.FORMATS[type_name].endings) if end)
+    return " or ".join(f".{end}" for end in sorted(formats.endings_of(type_name)) if end)
 
 
 def _answer(type_name: str, used: Sequence[str], findings: list[Finding]) -> dict[str, Any]:

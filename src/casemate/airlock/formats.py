@@ -74,6 +74,18 @@ FORMATS = {
         Format("odf", "office_document", frozenset({"odt", "ods", "odp"})),
     )
 }
+# Unpacked, not scanned (`unpack`): what is inside is inspected instead. Allowed only where a caller lists them.
+ARCHIVES = {
+    f.name: f
+    for f in (
+        Format("zip", "unpack", frozenset({"zip"})),
+        Format("tar", "unpack", frozenset({"tar"})),
+        Format("gzip", "unpack", frozenset({"gz", "tgz"})),
+        Format("bzip2", "unpack", frozenset({"bz2", "tbz", "tbz2"})),
+        Format("xz", "unpack", frozenset({"xz", "txz"})),
+        Format("zstd", "unpack", frozenset({"zst", "tzst"})),
+    )
+}
 # What each kind of delivery may hold: everything else is refused, however harmless.
 _TEXTS = frozenset({"json", "geojson", "json lines", "xml", "csv", "text", "html"})
 IMAGERY = frozenset({"png", "jpeg", "tiff", "webp", "json", "geojson", "xml", "csv", "text"})
@@ -92,14 +104,14 @@ _MAGIC = (
     ("GIF picture", re.compile(rb"GIF8[79]a")),
     ("BMP picture", re.compile(rb"BM....\x00\x00\x00\x00", re.DOTALL)),
     ("JPEG 2000 picture", re.compile(rb"\x00\x00\x00\x0cjP  |\xff\x4f\xff\x51")),
-    ("ZIP archive", re.compile(rb"PK(\x03\x04|\x05\x06|\x07\x08)")),
-    ("gzip archive", re.compile(rb"\x1f\x8b\x08")),
-    ("bzip2 archive", re.compile(rb"BZh[1-9]1AY&SY")),
-    ("xz archive", re.compile(rb"\xfd7zXZ\x00")),
-    ("Zstandard archive", re.compile(rb"[\x22-\x28]\xb5\x2f\xfd")),
+    ("zip", re.compile(rb"PK(\x03\x04|\x05\x06|\x07\x08)")),
+    ("gzip", re.compile(rb"\x1f\x8b\x08")),
+    ("bzip2", re.compile(rb"BZh[1-9]1AY&SY")),
+    ("xz", re.compile(rb"\xfd7zXZ\x00")),
+    ("zstd", re.compile(rb"\x28\xb5\x2f\xfd")),
     ("7-Zip archive", re.compile(rb"7z\xbc\xaf\x27\x1c")),
     ("RAR archive", re.compile(rb"Rar!\x1a\x07")),
-    ("tar archive", re.compile(rb".{257}ustar", re.DOTALL)),
+    ("tar", re.compile(rb".{257}ustar", re.DOTALL)),
     ("ar archive", re.compile(rb"!<arch>\n")),
     ("cpio archive", re.compile(rb"07070[127]|\xc7\x71|\x71\xc7")),
     ("ELF program", re.compile(rb"\x7fELF")),
@@ -143,7 +155,7 @@ def sniff(head: bytes, path: str) -> str:
     """The type that a file's first bytes say it is; a name only tells one kind of text from another."""
     for name, magic in _MAGIC:
         if magic.match(head):
-            return _sniff_zip(path) if name == "ZIP archive" else name
+            return _sniff_zip(path) if name == "zip" else name
     if _NOT_TEXT.search(head):
         return UNKNOWN
     end = ending(path)
@@ -157,7 +169,7 @@ def sniff(head: bytes, path: str) -> str:
 
 def _sniff_zip(path: str) -> str:
     """Which format that is a ZIP archive underneath a name claims; the scanner of that format holds it to its word."""
-    return next((name for name in ("npz", "ooxml", "odf") if ending(path) in FORMATS[name].endings), "ZIP archive")
+    return next((name for name in ("npz", "ooxml", "odf") if ending(path) in FORMATS[name].endings), "zip")
 
 
 def _sniff_markup(head: bytes) -> str | None:
@@ -168,7 +180,13 @@ def _sniff_markup(head: bytes) -> str | None:
 
 def agrees(type_name: str, path: str) -> bool:
     """Whether a file of this type may have this name."""
-    return type_name in FORMATS and ending(path) in FORMATS[type_name].endings
+    return ending(path) in endings_of(type_name)
+
+
+def endings_of(type_name: str) -> frozenset[str]:
+    """The endings that names of this type may have: none where it is only known to be refused."""
+    known = FORMATS.get(type_name) or ARCHIVES.get(type_name)
+    return known.endings if known else frozenset()
 
 
 def names_allowed(allowed: frozenset[str]) -> str:

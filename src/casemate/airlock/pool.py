@@ -24,15 +24,36 @@ from casemate.airlock.copying import AdmittedFile
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.report import Finding
+from casemate.errors import BadInput
 
 _AHEAD = 8
 _START_S = 60.0
+_GONE_S = 5.0
 _READ_BYTES = 1 << 16
 _KEPT_BYTES = 4096
 
 
 class BrokenScannerError(RuntimeError):
     """A child that ended, went silent, or spoke nonsense: the reason, as a finding's `found`."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child is told before all else: types that are allowed, scanners to load, limits, rules of the site."""
+
+    allowed: frozenset[str]
+    scanners: tuple[str, ...]
+    limits: ScanLimits
+    rules: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The order as a message."""
+        return {
+            "allowed": sorted(self.allowed),
+            "limits": asdict(self.limits),
+            "rules": self.rules,
+            "scanners": list(self.scanners),
+        }
 
 
 @dataclass(frozen=True)
@@ -62,7 +83,7 @@ class Answer:
 class Child:
     """One scanning process: files go in, answers come out in the same order."""
 
-    def __init__(self, folder: Path, allowed: frozenset[str], scanners: list[str], limits: ScanLimits) -> None:
+    def __init__(self, folder: Path, order: Order) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-W", "ignore", "-m", "casemate.airlock.child"],
             stdin=subprocess.PIPE,
@@ -78,7 +99,7 @@ class Child:
                 os.set_blocking(pipe.fileno(), False)
                 self._pipes.register(pipe, selectors.EVENT_READ)
         self._unpacker, self._ready, self._said = Unpacker(), deque[dict[str, Any]](), b""
-        self.send({"folder": str(folder), "allowed": sorted(allowed), "scanners": scanners, "limits": asdict(limits)})
+        self.send({"folder": str(folder), **order.to_json()})
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message; a child that is gone is noticed when its answer is awaited."""
@@ -120,17 +141,23 @@ class Child:
             except ValueError as why:
                 raise BrokenScannerError(f"an answer that cannot be read: {why}") from why
         elif not self._ready:
-            raise BrokenScannerError(self._epitaph())
+            raise BrokenScannerError(epitaph(self._process, self._said))
 
-    def _epitaph(self) -> str:
-        status = self._process.wait()
-        if self._process.stderr is not None and (rest := self._process.stderr.read()):
-            self._said = (self._said + rest)[-_KEPT_BYTES:]
-        last = self._said.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        if status == -signal.SIGXCPU:
-            return "out of processor time"
-        how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
-        return f"the scanner crashed: {how}{', ' if last else ''}{last}"
+
+def epitaph(process: subprocess.Popen[bytes], said: bytes = b"") -> str:
+    """How a child ended that said no more, with the last line that it wrote as an error."""
+    try:
+        status = process.wait(_GONE_S)
+    except subprocess.TimeoutExpired:
+        return "the scanner closed its output and went on"
+    if process.stderr is not None:
+        os.set_blocking(process.stderr.fileno(), False)
+        said = (said + (process.stderr.read() or b""))[-_KEPT_BYTES:]
+    last = said.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    if status == -signal.SIGXCPU:
+        return "out of processor time"
+    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit {status}"
+    return f"the scanner crashed: {how}{', ' if last else ''}{last}"
 
 
 class Crew:
@@ -162,7 +189,7 @@ class Crew:
     def _work(self, waiting: deque[AdmittedFile]) -> None:
         child = self._start()
         try:
-            self.hello = child.receive(_START_S)
+            self.hello = _hello(child.receive(_START_S))
             for file in waiting:
                 child.send(_request(file))
             while waiting:
@@ -187,6 +214,13 @@ class Crew:
     def _note(self, file: AdmittedFile, answer: Answer) -> None:
         self.answers[file.path] = answer
         self._on_answer()
+
+
+def _hello(message: dict[str, Any]) -> dict[str, Any]:
+    if "bad_input" in message:
+        thing, expected, found = message["bad_input"]
+        raise BadInput(thing, expected=expected, found=found)
+    return message
 
 
 def _broken(found: str, limits: ScanLimits) -> Answer:

@@ -32,7 +32,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class InspectedFile:
-    """What was found about one file: its type by its bytes, the scanners that read it, and reasons to refuse it."""
+    """What was found about one file: its type by its bytes, the scanners that read it, and reasons to refuse it.
+
+    A member of an archive is a file like the others: `inside` is the archive's path, `path` is `archive!/member`.
+    """
 
     path: str
     digest: Digest
@@ -40,6 +43,7 @@ class InspectedFile:
     type: str
     scanners: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    inside: str = ""
 
     @property
     def clean(self) -> bool:
@@ -50,6 +54,7 @@ class InspectedFile:
         """The file's line."""
         return {
             "path": self.path,
+            "inside": self.inside,
             "digest": str(self.digest),
             "size": self.size,
             "type": self.type,

@@ -3,7 +3,8 @@
 A scanner reads one file and answers with findings; none means clean. It runs only inside the child process, may raise
 anything (a scanner that breaks is a refusal of the file it was reading) and keeps no state between files. It is named
 by a format, whose files it reads; or it says `READS_EVERY_FILE = True`, and reads every file of an allowed type after
-the scanner of the format.
+the scanner of the format. A scanner may have `prepare(rules)`, which is told the site's rules, as a text, before its
+process is confined, and raises BadInput where they cannot be used.
 """
 
 from __future__ import annotations

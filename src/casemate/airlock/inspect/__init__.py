@@ -1,18 +1,25 @@
 """Inspection: every file of a quarantine read by the scanner for its type, in a process that is not trusted.
 
-Rules. Every file gets a line in the report, clean or not. A file whose scanner crashes, hangs, is missing or says
-nothing is refused. Each other file of this folder is a scanner, found by listing (`casemate.airlock.scanners`).
+Rules. Every file gets a line in the report, clean or not, and so does every file inside an archive. A file whose
+scanner crashes, hangs, is missing or says nothing is refused. Each other file of this folder is a scanner, found by
+listing (`casemate.airlock.scanners`).
 """
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from casemate.airlock import formats, scanners
-from casemate.airlock.copying import AdmittedFile
+from casemate.airlock.clamav import ClamAV
 from casemate.airlock.limits import ScanLimits
-from casemate.airlock.pool import Answer, Child, Crew
+from casemate.airlock.messages import MAX_MESSAGE_BYTES, pack
+from casemate.airlock.pool import Order
 from casemate.airlock.quarantine import Admitted
-from casemate.airlock.report import InspectedFile, InspectionReport
-from casemate.store.cores import Progress, Tally, cores, on_all_cores
+from casemate.airlock.report import InspectionReport
+from casemate.airlock.rounds import UNPACKED, Rounds, Waiting
+from casemate.errors import BadInput
+from casemate.store.cores import Progress, Tally
 
 __all__ = ["inspect"]
 
@@ -22,30 +29,44 @@ def inspect(
     *,
     allowed: frozenset[str] = formats.IMAGERY,
     limits: ScanLimits | None = None,
+    rules: str = "",
+    antivirus: Path | None = None,
+    refuse: frozenset[str] = frozenset(),
     progress: Progress | None = None,
 ) -> InspectionReport:
-    """Read every file of a quarantine and report; `allowed` are names of formats.
+    """Read every file of a quarantine and report; `allowed` are names of formats and of archives.
 
-    Nothing that a file holds is raised: it is in the report, for `require_clean` to refuse.
+    `rules` are YARA rules of the site, `antivirus` is the socket of ClamAV's daemon, `refuse` names rules whose notes
+    refuse (`secret`). What archives hold is unpacked beside the quarantine and stays until that is discarded
+    (`layout.lay_out`). Nothing that a file holds is raised: it is in the report, for `require_clean` to refuse.
+    BadInput for rules that do not compile; DiskFull where there is no room to unpack.
     """
-    limits = limits or ScanLimits()
-    needed = sorted({formats.FORMATS[name].scanner for name in allowed} & set(scanners.names()))
-    tally = Tally(progress, len(admitted.files), "files")
-    largest_first = sorted(admitted.files, key=lambda file: -file.size)
-
-    def start() -> Child:
-        return Child(admitted.folder, allowed, needed, limits)
-
-    crew = Crew(start, largest_first, limits, lambda: tally.add(1))
-    count = min(limits.workers or cores(), len(admitted.files))
-    for _ in on_all_cores(lambda _: crew.labour(), range(count), threads=count):
-        pass
-    lines = tuple(_line(file, crew.answers[file.path]) for file in admitted.files)
-    hello = crew.hello
-    return InspectionReport(
-        lines, admitted.dropped, tuple(sorted(allowed)), hello.get("versions", {}), hello.get("confinement", {})
-    )
+    order = _order(allowed, limits or ScanLimits(), rules)
+    rounds = Rounds(order, ClamAV(antivirus, order.limits) if antivirus else None, refuse)
+    unpacked = admitted.folder.parent / UNPACKED
+    shutil.rmtree(unpacked, ignore_errors=True)  # of an earlier inspection
+    folder, waiting, depth = admitted.folder, [Waiting(file, file.path) for file in admitted.files], 0
+    while waiting:
+        archives = rounds.read(folder, waiting, _tally(progress, len(rounds.lines), len(waiting)).add)
+        waiting = rounds.unpack(admitted.folder, archives, depth) if archives else []
+        folder, depth = unpacked, depth + 1
+    rounds.refuse_archives()
+    lines = tuple(sorted(rounds.lines.values(), key=lambda line: line.path))
+    dropped = tuple(sorted((*admitted.dropped, *rounds.dropped)))
+    return InspectionReport(lines, dropped, tuple(sorted(allowed)), rounds.versions, rounds.confinement)
 
 
-def _line(file: AdmittedFile, answer: Answer) -> InspectedFile:
-    return InspectedFile(file.path, file.digest, file.size, answer.type, answer.scanners, answer.findings)
+def _order(allowed: frozenset[str], limits: ScanLimits, rules: str) -> Order:
+    needed = {formats.FORMATS[name].scanner for name in allowed - formats.ARCHIVES.keys()}
+    order = Order(allowed, tuple(sorted(needed & set(scanners.names()))), limits, rules)
+    size = len(pack(order.to_json()))
+    if size > MAX_MESSAGE_BYTES // 2:
+        raise BadInput("rules of the site", expected=f"at most {MAX_MESSAGE_BYTES // 2} bytes as JSON", found=size)
+    return order
+
+
+def _tally(progress: Progress | None, done: int, more: int) -> Tally:
+    tally = Tally(progress, done + more, "files")
+    if done:
+        tally.add(done)
+    return tally

@@ -1,0 +1,104 @@
+"""YARA: every file held against rules that describe what should be in none; ours, and those that the site adds.
+
+Rules. Ours are the files of `airlock/rules/`; the site's are one text, which includes nothing. A match refuses the
+file, unless the rule's meta says `note = true`. Files over a window's size are read in windows that overlap, so that a
+rule which asks for `filesize` or a place sees the window's. A rule that takes too long refuses the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from casemate.airlock.limits import ScanLimits
+from casemate.airlock.report import Finding
+from casemate.errors import BadInput
+
+READS_EVERY_FILE = True
+WINDOW_BYTES = 256 << 20
+OVERLAP_BYTES = 1 << 20
+_OURS, _SITE = "casemate", "site"
+_prepared: dict[str, Any] = {}
+
+
+def prepare(rules: str) -> None:
+    """Compile our rules and the site's; BadInput naming the line of a site's rule that does not compile."""
+    import yara
+
+    _compile({_SITE: rules})
+    sources = {_OURS: own_rules(), _SITE: rules}
+    digests = {f"rules of {name}": _digest(text) for name, text in sources.items() if text}
+    _prepared.update(rules=_compile(sources), versions={"yara": yara.YARA_VERSION, "yara_rules": "1", **digests})
+
+
+def own_rules() -> str:
+    """The rules of `airlock/rules/`, as one text."""
+    folder = resources.files("casemate.airlock") / "rules"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".yar")), key=lambda file: file.name)
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def versions() -> dict[str, str]:
+    """The scanner's version, its engine's, and the digests of the rules."""
+    _prepare_once()
+    return dict(_prepared["versions"])
+
+
+def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # noqa: ARG001  one signature for all
+    """A finding for each rule that matches."""
+    import yara
+
+    _prepare_once()
+    size = file.stat().st_size
+    timeout_s = max(1, int(limits.time_for(size) / 2))
+    found: dict[str, Finding] = {}
+    try:
+        for start, window in _windows(file, size):
+            for match in _prepared["rules"].match(data=window, timeout=timeout_s):
+                found.setdefault(f"{match.namespace}.{match.rule}", _finding(match, start))
+    except yara.TimeoutError:
+        return [*found.values(), Finding("yara", f"rules that end within {timeout_s} s", "no end")]
+    except yara.Error as why:
+        return [*found.values(), Finding("yara", "rules that can be applied", str(why)[:200])]
+    return list(found.values())
+
+
+def _compile(sources: dict[str, str]) -> Any:
+    import yara
+
+    try:
+        return yara.compile(sources=sources, includes=False)
+    except yara.Error as why:
+        raise BadInput("rules of the site", expected="YARA rules that compile", found=str(why)[:200]) from why
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _prepare_once() -> None:
+    if not _prepared:
+        prepare("")
+
+
+def _windows(file: Path, size: int) -> Iterator[tuple[int, Any]]:
+    """Where each window begins, and its bytes."""
+    if not size:
+        yield 0, b""
+        return
+    with file.open("rb") as stream:
+        for start in range(0, max(1, size - OVERLAP_BYTES), WINDOW_BYTES - OVERLAP_BYTES):
+            length = min(WINDOW_BYTES, size - start)
+            with mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=start) as window:
+                yield start, window
+
+
+def _finding(match: Any, start: int) -> Finding:
+    where = min((i.offset for string in match.strings for i in string.instances), default=None)
+    what = " ".join(str(match.meta.get("description", "a match")).split())[:200]
+    found = what if where is None else f"{what}, at byte {start + where}"
+    return Finding("yara", f"no match of the rule {match.rule}", found, note=match.meta.get("note") is True)

@@ -1,0 +1,159 @@
+"""Rounds of an inspection: files that arrived, then what their archives held, then what those held.
+
+Rules. In each round every file is read by the scanners of a child, and by the antivirus where there is one; an archive
+in which nothing was found is unpacked beside the quarantine, and its members make the next round. The archive is
+refused if any member is. Archives are at most so many deep, and share one budget.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from casemate.airlock import formats
+from casemate.airlock.clamav import NAME as CLAMAV
+from casemate.airlock.clamav import ClamAV
+from casemate.airlock.copying import AdmittedFile
+from casemate.airlock.pool import Answer, Child, Crew, Order
+from casemate.airlock.report import Finding, InspectedFile
+from casemate.airlock.unpack import Archive, Budget, Unpacked, unpack
+from casemate.store.cores import cores, on_all_cores
+
+UNPACKED = "unpacked"
+_MEMBER = "!/"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A file to be read: where it is below the round's folder, its path in the report, the archive that held it."""
+
+    file: AdmittedFile
+    path: str
+    inside: str = ""
+
+
+class Rounds:
+    """An inspection under way: lines so far, versions and facts of what reads."""
+
+    def __init__(self, order: Order, antivirus: ClamAV | None, refuse: frozenset[str]) -> None:
+        """`refuse` names the rules whose notes refuse."""
+        self.lines: dict[str, InspectedFile] = {}
+        self.dropped: list[str] = []
+        self.versions: dict[str, Mapping[str, str]] = {}
+        self.confinement: Mapping[str, bool | int] = {}
+        self._order, self._antivirus, self._refuse = order, antivirus, refuse
+        self._limits = order.limits
+        self._total = Budget.of_delivery(order.limits)
+        self._budgets: dict[str, Budget] = {}
+        if antivirus is not None:
+            self.versions[CLAMAV] = antivirus.versions
+
+    def read(self, folder: Path, waiting: list[Waiting], on_files: Callable[[int], None]) -> list[InspectedFile]:
+        """Read every file of a round; returns the archives that may be unpacked."""
+        answers = self._scan(folder, [w.file for w in waiting], on_files)
+        viruses = self._ask_antivirus(folder, [w.file for w in waiting])
+        archives = []
+        for w in waiting:
+            line = self._line(w, answers[w.file.path], viruses.get(w.file.path))
+            self.lines[w.path] = line
+            if line.clean and line.type in formats.ARCHIVES:
+                archives.append(line)
+        return archives
+
+    def unpack(self, folder: Path, archives: list[InspectedFile], depth: int) -> list[Waiting]:
+        """Unpack archives that stand `depth` deep (0: they arrived); what they held waits for the next round."""
+        if depth >= self._limits.max_archive_depth:
+            expected = f"at most {self._limits.max_archive_depth} archives, one inside the other"
+            for line in archives:
+                self._add(line, Finding("archive", expected, "one more"))
+            return []
+        for line in archives:
+            budget = self._budgets[line.inside] if line.inside else self._total.of_archive(line.size, self._limits)
+            self._budgets[line.path] = budget
+        done = on_all_cores(lambda line: self._unpack(folder, line), archives, threads=self._limits.workers or None)
+        came = {line.path: unpacked for line, unpacked in done}
+        return [w for line in archives for w in self._note(line, came[line.path])]
+
+    def refuse_archives(self) -> None:
+        """Refuse every archive that holds something refused, from the innermost outwards."""
+        members: dict[str, list[InspectedFile]] = {}
+        for line in reversed(list(self.lines.values())):
+            refused = [m for m in members.get(line.path, []) if not self.lines[m.path].clean]
+            if refused:
+                more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+                self._add(line, Finding("member", "every file inside clean", f"{refused[-1].path}{more} refused"))
+            if line.inside:
+                members.setdefault(line.inside, []).append(line)
+
+    def _scan(self, folder: Path, files: list[AdmittedFile], on_files: Callable[[int], None]) -> dict[str, Answer]:
+        largest_first = sorted(files, key=lambda file: -file.size)
+        crew = Crew(lambda: Child(folder, self._order), largest_first, self._limits, lambda: on_files(1))
+        count = min(self._limits.workers or cores(), len(files))
+        for _ in on_all_cores(lambda _: crew.labour(), range(count), threads=count):
+            pass
+        self.versions |= crew.hello.get("versions", {})
+        self.confinement = crew.hello.get("confinement", {}) or self.confinement
+        return crew.answers
+
+    def _ask_antivirus(self, folder: Path, files: list[AdmittedFile]) -> dict[str, list[Finding]]:
+        antivirus = self._antivirus
+        if antivirus is None:
+            return {}
+        done = on_all_cores(lambda file: antivirus.read(folder, file), files)
+        return {file.path: findings for file, findings in done}
+
+    def _line(self, w: Waiting, answer: Answer, viruses: list[Finding] | None) -> InspectedFile:
+        used = answer.scanners if viruses is None else (*answer.scanners, CLAMAV)
+        findings = tuple(self._weigh(finding) for finding in (*answer.findings, *(viruses or ())))
+        return InspectedFile(w.path, w.file.digest, w.file.size, answer.type, used, findings, w.inside)
+
+    def _weigh(self, finding: Finding) -> Finding:
+        return replace(finding, note=False) if finding.note and finding.rule in self._refuse else finding
+
+    def _unpack(self, folder: Path, line: InspectedFile) -> Unpacked:
+        name = line.path.rpartition("/")[2]
+        archive = Archive(place(folder, line), line.type, name, line.size)
+        return unpack(archive, folder_of_members(folder, line.path), self._budgets[line.path], self._limits)
+
+    def _note(self, line: InspectedFile, unpacked: Unpacked) -> list[Waiting]:
+        self.versions["unpack"] = {**self.versions.get("unpack", {}), **unpacked.versions}
+        start = line.path + _MEMBER
+        beside = next((path for path in self.lines if path.startswith(start)), None)
+        findings = list(unpacked.findings)
+        if beside is not None:
+            findings.append(Finding("archive", f"no folder called {line.path + '!'!a} beside it", f"{beside!a}"))
+        self.lines[line.path] = replace(line, scanners=(*line.scanners, "unpack"))
+        for finding in findings:
+            self._add(line, finding)
+        if findings:
+            return []
+        self.dropped += [start + path for path in unpacked.dropped]
+        key = _key(line.path)
+        return [Waiting(replace(f, path=f"{key}/{f.path}"), start + f.path, line.path) for f in unpacked.files]
+
+    def _add(self, line: InspectedFile, finding: Finding) -> None:
+        now = self.lines[line.path]
+        self.lines[line.path] = replace(now, findings=(*now.findings, finding))
+
+
+def place(folder: Path, line: InspectedFile) -> Path:
+    """Where a file of a report is: in `folder` of the quarantine, or unpacked beside it."""
+    if not line.inside:
+        return folder / line.path
+    return folder_of_members(folder, line.inside) / member_path(line)
+
+
+def member_path(line: InspectedFile) -> str:
+    """The path of a file within the archive that held it, or its path where none did."""
+    return line.path.removeprefix(line.inside + _MEMBER) if line.inside else line.path
+
+
+def folder_of_members(folder: Path, archive_path: str) -> Path:
+    """Where the members of an archive are, beside `folder` of the quarantine."""
+    return folder.parent / UNPACKED / _key(archive_path)
+
+
+def _key(archive_path: str) -> str:
+    return hashlib.sha256(archive_path.encode()).hexdigest()[:32]

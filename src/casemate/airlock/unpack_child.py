@@ -1,0 +1,67 @@
+"""The process that unpacks one archive: `python -m casemate.airlock.unpack_child`, started by `unpack`.
+
+Rules. It can write nothing: it says the name of each member and sends the bytes, and its parent writes what its own
+rules let through. It is confined like a scanner before it opens the archive. What an archive may not be is told as a
+finding; an error that no reader answers ends the process, and its parent reports that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from casemate.airlock.archives import BadArchiveError, reader_of
+from casemate.airlock.confine import allow_processor_s, confine
+from casemate.airlock.limits import ScanLimits
+from casemate.airlock.messages import Unpacker, pack
+from casemate.airlock.unpack_frames import DATA, SAID, frame
+
+_READ_BYTES = 1 << 16
+
+
+def main() -> None:
+    """Read one message from standard input; answer with frames on standard output."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # a library that prints must not speak in our name
+    order = next(_messages())
+    limits = ScanLimits(**order["limits"])
+    archive = Path(order["archive"])
+    reader = reader_of(order["type"])
+    facts = confine(archive, memory_bytes=limits.memory_bytes)
+    allow_processor_s(order["processor_s"])
+    _say(out, {"confinement": facts, "versions": {"unpack": "1", **reader.versions()}})
+    try:
+        with archive.open("rb") as stream:
+            count = 0
+            for member in reader.members(stream, order["type"], order["name"], limits):
+                _say(out, {"member": member.path})
+                for piece in member.pieces:
+                    _write(out, frame(DATA, piece))
+                count += 1
+        _say(out, {"members": count})
+    except BadArchiveError as why:
+        _say(out, {"refused": [why.expected, why.found]})
+    except MemoryError:
+        _say(out, {"refused": [f"an archive that unpacks within {limits.memory_bytes >> 20} MiB", "more needed"]})
+
+
+def _messages() -> Iterator[dict[str, Any]]:
+    unpacker = Unpacker()
+    while data := os.read(0, _READ_BYTES):
+        yield from unpacker.feed(data)
+
+
+def _say(fd: int, message: dict[str, Any]) -> None:
+    _write(fd, frame(SAID, pack(message)))
+
+
+def _write(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
+
+
+if __name__ == "__main__":
+    main()
