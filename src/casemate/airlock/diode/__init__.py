@@ -9,6 +9,7 @@ Nothing is written outside the receiver's folder, and what a stranger can make i
 
 from casemate.airlock.diode.address import Address
 from casemate.airlock.diode.drop import Dropped, drop
+from casemate.airlock.diode.harbour import unfinished
 from casemate.airlock.diode.limits import LinkLimits
 from casemate.airlock.diode.missing import Missing
 from casemate.airlock.diode.outcome import Outcome, Received, Tally
@@ -32,4 +33,5 @@ __all__ = [
     "pick_up",
     "receive",
     "send",
+    "unfinished",
 ]

@@ -52,9 +52,14 @@ class Partial:
         if known is packet:
             return True
         if known != packet:
-            self._disputed.add(number)
-            del self.packets[number]
+            self._dispute(number)
         return False
+
+    def _dispute(self, number: int) -> None:
+        self._disputed.add(number)
+        del self.packets[number]
+        if len(self._disputed) > max(_MORE_MIN, self.needed // 4):  # what is kept may be mostly forged
+            self.begin_again()
 
     @property
     def ready(self) -> bool:

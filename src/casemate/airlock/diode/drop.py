@@ -1,7 +1,7 @@
 """Folder-drop mode, for diodes that carry files: the sender drops a bundle as files of one size into a folder.
 
 Rules. A file appears under its name only when it is whole and on the disk (temporary name with a dot, fsync, rename).
-The diode takes files away as it sends them; with `most_waiting`, no more than so many wait for it. The index goes first.
+The diode takes files away as it sends them; with `most_waiting`, no more than so many wait. The index goes first.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def drop(
     if not outgoing.is_dir():
         raise BadInput(outgoing, expected="a folder that the diode empties", found="none")
     with open_bundle(folder, block_bytes=block_bytes, symbol_bytes=_SYMBOL_BYTES) as bundle:
-        blocks = list(wanted(bundle, only))
+        blocks = wanted(bundle, only)
         parts = [(Kind.INDEX, number) for number in range(len(bundle.announcement.index_blocks))]
         parts += [(Kind.BLOCK, number) for number in blocks]
         for done, (kind, number) in enumerate(parts, start=1):

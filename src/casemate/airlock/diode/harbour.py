@@ -15,7 +15,7 @@ from pathlib import Path
 
 from casemate.airlock.diode.announcement import SESSION_BYTES, Announcement
 from casemate.airlock.diode.landing import PREFIX, Landing
-from casemate.airlock.diode.limits import LinkLimits
+from casemate.airlock.diode.limits import BLOCK_BYTES_MAX, LinkLimits
 from casemate.airlock.diode.missing import Missing
 from casemate.airlock.diode.outcome import Outcome
 from casemate.errors import BadInput, CasemateError, Unavailable
@@ -129,6 +129,12 @@ def open_harbour(into: Path, limits: LinkLimits) -> Iterator[Harbour]:
         yield harbour
     finally:
         os.close(fd)
+
+
+def unfinished(into: Path) -> tuple[Outcome, ...]:
+    """The bundles that `into` holds in part, and what they miss; for when a receiver was killed."""
+    with open_harbour(into, LinkLimits(max_block_bytes=BLOCK_BYTES_MAX, max_block_symbols=BLOCK_BYTES_MAX)) as harbour:
+        return harbour.outcomes()
 
 
 def _session(place: Path) -> bytes | None:

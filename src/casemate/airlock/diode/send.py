@@ -12,7 +12,7 @@ import errno
 import math
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -90,9 +90,10 @@ def send(
         open_bundle(folder, block_bytes=cut.block_bytes, symbol_bytes=cut.symbol_bytes) as bundle,
         closing(socket.socket(address.family, socket.SOCK_DGRAM)) as door,
     ):
-        blocks = list(wanted(bundle, only))
+        blocks = wanted(bundle, only)
         wire = _Wire(door, address, pace, sleep)
-        _send_all(bundle, blocks, cut, wire, progress)
+        for packet in packets_of(bundle, blocks, cut, progress=progress):
+            wire.send(packet)
         return Sent(bundle.announcement.session, len(blocks), wire.packets, wire.bytes)
 
 
@@ -124,28 +125,30 @@ class _Wire:
         return True
 
 
-def _send_all(bundle: Bundle, blocks: list[int], cut: Cut, wire: _Wire, progress: Progress | None) -> None:
-    announcement = bundle.announcement
+def packets_of(bundle: Bundle, blocks: Sequence[int], cut: Cut, *, progress: Progress | None = None) -> Iterator[bytes]:
+    """Every packet of a sending, in order: index, groups of blocks with the index now and then between, index."""
     groups = [blocks[start : start + cut.interleave] for start in range(0, len(blocks), cut.interleave)]
     with ThreadPoolExecutor(1) as ahead, Coder() as coder:
-        index = [_encode_index(bundle, number, cut, coder) for number in range(len(announcement.index_blocks))]
-        _send_index(bundle, index, wire)
-        repeat_bytes = _INDEX_SHARE * sum(len(packet) for block in index for packet in block)
-        repeated, done = wire.bytes, 0
+        parts = range(len(bundle.announcement.index_blocks))
+        index = list(_index_packets(bundle, [_encode_index(bundle, number, cut, coder) for number in parts]))
+        repeat_bytes = _INDEX_SHARE * sum(map(len, index))
+        yield from index
+        since, done = 0, 0
         for group in _one_ahead(ahead, lambda numbers: [_encode(bundle, n, cut, coder) for n in numbers], groups):
-            wire.send(announce(announcement))
-            if wire.bytes - repeated > repeat_bytes:
-                _send_index(bundle, index, wire)
-                repeated = wire.bytes
-            _send_in_turn(group, wire)
+            yield announce(bundle.announcement)
+            if since > repeat_bytes:
+                yield from index
+                since = 0
+            yield from _in_turn(group)
+            since += sum(len(packet) for block in group for packet in block)
             done += len(group)
             if progress:
-                progress(done * cut.block_bytes, len(blocks) * cut.block_bytes, "bytes")
-        _send_index(bundle, index, wire)
+                progress(done, len(blocks), "blocks")
+        yield from index
 
 
 def _one_ahead(
-    ahead: ThreadPoolExecutor, encode: Callable[[list[int]], list[list[bytes]]], groups: list[list[int]]
+    ahead: ThreadPoolExecutor, encode: Callable[[Sequence[int]], list[list[bytes]]], groups: Sequence[Sequence[int]]
 ) -> Iterator[list[list[bytes]]]:
     """Encoded groups, each encoded while the one before is sent."""
     rest = iter(groups)
@@ -173,15 +176,13 @@ def _protect(head: bytes, data: bytes, symbol_bytes: int, overhead: float, coder
     return [pack(head, packet) for packet in (*source, *repair)]
 
 
-def _send_index(bundle: Bundle, index: list[list[bytes]], wire: _Wire) -> None:
-    for _ in range(3):
-        wire.send(announce(bundle.announcement))
-    _send_in_turn(index, wire)
-    wire.send(announce(bundle.announcement))
+def _index_packets(bundle: Bundle, index: list[list[bytes]]) -> Iterator[bytes]:
+    announcement = announce(bundle.announcement)
+    yield from (announcement, announcement, announcement)
+    yield from _in_turn(index)
+    yield announcement
 
 
-def _send_in_turn(blocks: list[list[bytes]], wire: _Wire) -> None:
+def _in_turn(blocks: list[list[bytes]]) -> Iterator[bytes]:
     for packets in zip_longest(*blocks):
-        for packet in packets:
-            if packet is not None:
-                wire.send(packet)
+        yield from filter(None, packets)

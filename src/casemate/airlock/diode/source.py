@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def open_bundle(
         os.close(folder_fd)
 
 
-def wanted(bundle: Bundle, only: Missing | None) -> Iterable[int]:
+def wanted(bundle: Bundle, only: Missing | None) -> Sequence[int]:
     """The blocks to send; BadInput where the list of missing blocks is not about this bundle."""
     announcement = bundle.announcement
     if only is None:
@@ -87,7 +87,7 @@ def wanted(bundle: Bundle, only: Missing | None) -> Iterable[int]:
     if only.session != announcement.session:
         expected = f"session {announcement.session.hex()}: this folder, cut in this way"
         raise BadInput("missing blocks", expected=expected, found=only.session.hex())
-    return only.blocks(announcement.blocks)
+    return list(only.blocks(announcement.blocks))
 
 
 def _digest(folder_fd: int, source: Source, block_bytes: int, on_bytes: Callable[[int], None] | None) -> Index:
