@@ -1,8 +1,9 @@
 """What a scanner's process gives up before it reads a byte that arrived.
 
 Rules. Everything is given up that the system lets go of, and what it does not let go of is said in the report: new
-privileges, the network, writing files, core dumps, memory beyond a limit, and reading anything but programs and the
-quarantine. Linux only; no C of our own: the system calls go through ctypes.
+privileges, the network, writing files, core dumps, memory beyond a limit, reading anything but programs and the
+quarantine, starting programs or processes, and reaching those of others. Linux only; no C of our own: the system calls
+go through ctypes (ADR 0007).
 """
 
 from __future__ import annotations
@@ -15,13 +16,19 @@ import struct
 import sys
 from pathlib import Path
 
+from casemate.airlock.seccomp import forbid_calls
+
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
 # linux/landlock.h; the numbers are the same on every architecture since Linux 5.13
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_ASK_VERSION = 1
 _RULE_PATH_BENEATH = 1
 _FS_READ_FILE, _FS_READ_DIR, _FS_EXECUTE = 1 << 2, 1 << 3, 1 << 0
-_FS_ALL = (1 << 13) - 1  # what the first version of Landlock governs: execute, write, read, remove, make
+# What each version of Landlock governs: execute, write, read, remove, make; link elsewhere; truncate; control devices.
+_FS_ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
+_NET_ALL, _NET_SINCE = 0b11, 4  # bind and connect by TCP
+_SCOPE_ALL, _SCOPE_SINCE = 0b11, 6  # abstract sockets and signals of processes outside
 _PROGRAMS = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self", "/dev/null", "/dev/urandom")
 
 
@@ -34,7 +41,9 @@ def confine(readable: Path, *, memory_bytes: int, open_files: int = 64) -> dict[
         "no_core_dump": libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0,
         "no_new_privileges": libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
         "no_network": _leave_network(libc),
+        "landlock_version": landlock_version(libc),
         "reads_quarantine_only": _read_only_below(libc, [str(readable), sys.prefix, sys.base_prefix, *sys.path]),
+        "no_new_processes": forbid_calls(libc),
     }
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -58,8 +67,23 @@ def _leave_network(libc: ctypes.CDLL) -> bool:
     return bool(libc.unshare(_CLONE_NEWUSER | alone) == 0 or libc.unshare(alone) == 0)
 
 
+def landlock_version(libc: ctypes.CDLL) -> int:
+    """The version of Landlock that this kernel has; 0 for none."""
+    return max(0, int(libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)))
+
+
+def governed(version: int) -> bytes:
+    """All that a version of Landlock can govern, as its `struct landlock_ruleset_attr`."""
+    files = max(mask for since, mask in _FS_ALL.items() if since <= version)
+    fields = [files, *([_NET_ALL] if version >= _NET_SINCE else []), *([_SCOPE_ALL] if version >= _SCOPE_SINCE else [])]
+    return struct.pack(f"={len(fields)}Q", *fields)
+
+
 def _read_only_below(libc: ctypes.CDLL, readable: list[str]) -> bool:
-    rules = struct.pack("=Q", _FS_ALL)
+    version = landlock_version(libc)
+    if not version:
+        return False
+    rules = governed(version)
     ruleset_fd = libc.syscall(_CREATE_RULESET, rules, len(rules), 0)
     if ruleset_fd < 0:
         return False
