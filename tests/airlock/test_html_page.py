@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from casemate.airlock import html_rules
 from casemate.airlock.inspect import html_page
 from casemate.airlock.limits import ScanLimits
 from casemate.gates.dossier import build
@@ -18,7 +19,7 @@ _PAGE = "<!doctype html>\n<html lang='fr'><head><meta charset=utf-8><title>t</ti
 
 def _refusals(body: str) -> list[str]:
     return [
-        f"{f.rule}: expected {f.expected}, found {f.found}" for f in html_page.check(_PAGE.format(body)) if not f.note
+        f"{f.rule}: expected {f.expected}, found {f.found}" for f in html_rules.check(_PAGE.format(body)) if not f.note
     ]
 
 
@@ -34,7 +35,7 @@ def test_our_own_dossier_is_clean_whatever_it_says(arrive: Arrive, inspected: In
 
 def test_links_for_people_are_notes_with_a_count() -> None:
     page = _PAGE.format('<a href="https://example.org/">a</a>' * 3 + '<a href="mailto:a@example.org">b</a>')
-    findings = html_page.check(page)
+    findings = html_rules.check(page)
     assert [(f.rule, f.found, f.note) for f in findings] == [
         ("link", "https://example.org/ (3 times)", True),
         ("link", "mailto:a@example.org", True),
@@ -48,7 +49,7 @@ def test_pages_of_text_tables_pictures_and_drawings_are_clean() -> None:
         f"<img src='{_data('png', picture('PNG'))}' alt=a><img src='beside/it.jpg'><a href='#top'>up</a>"
         f"<img src='{_data('svg+xml', svg)}'><svg viewBox='0 0 1 1'><circle r='1' fill='url(#g)'/></svg><br/>"
     )
-    assert html_page.check(_PAGE.format(body)) == []
+    assert html_rules.check(_PAGE.format(body)) == []
 
 
 @pytest.mark.parametrize(
