@@ -113,3 +113,56 @@ def pack_of(registry: Registry) -> Callable[..., str]:
         return HEADER + one + listed("LICENSE", LICENCE, "text", ("carrier", digest, "LICENSE"))
 
     return text
+
+
+def real_wheel(
+    folder: Path, name: str, version: str = "1.0", *, needs: tuple[str, ...] = (), headers: str = "", code: str = ""
+) -> Path:
+    """A wheel that pip installs, with one module; headers are further lines of its metadata."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    facts = f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{headers}"
+    facts += "".join(f"Requires-Dist: {need}\n" for need in needs)
+    members = {
+        f"{name.replace('-', '_')}.py": code,
+        f"{stem}.dist-info/METADATA": facts,
+        f"{stem}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    members[f"{stem}.dist-info/RECORD"] = "".join(f"{path},,\n" for path in members) + f"{stem}.dist-info/RECORD,,\n"
+    file = folder / f"{stem}-py3-none-any.whl"
+    write_wheel(file, [(zipfile.ZipInfo(path), text.encode()) for path, text in members.items()])
+    return file
+
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "casemate"
+version = "{version}"
+license = "Apache-2.0"
+requires-python = ">=3.11"
+dependencies = ["leaf>=1", "pinned==2.0"]
+[project.scripts]
+casemate = "casemate:main"
+"""
+
+
+def write_project(folder: Path, version: str, code: str = "") -> Path:
+    """A tiny project named like ours, whose command says its version."""
+    (folder / "casemate").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(PYPROJECT.format(version=version), encoding="utf-8")
+    code = code or f"def main():\n    import leaf, pinned\n    print('tiny {version}')\n"
+    (folder / "casemate" / "__init__.py").write_text(code, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """A registry of two packages, one locked, one only pinned; the lock lies beside it."""
+    folder = tmp_path_factory.mktemp("tiny-registry")
+    leaf = real_wheel(folder, "leaf", "1.5", headers="License-Expression: MIT\n")
+    real_wheel(folder, "pinned", "2.0", needs=("leaf>=1.2",), headers="License: Some licence of ours\n")
+    lock = f"leaf==1.5 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{sha256(leaf.read_bytes())}\n"
+    (folder / "run.lock").write_text(lock, encoding="utf-8")
+    return Registry(folder)

@@ -9,20 +9,28 @@ from casemate.airlock.packs.build import build
 from casemate.airlock.packs.check import check
 from casemate.airlock.packs.download import Download, Order, Target, pip_download
 from casemate.airlock.packs.pack import PACK_TYPE, Pack, PackFile, load_pack, packs, read, shipped, sign_pack
+from casemate.airlock.packs.software import SOFTWARE_TYPE, Software, check_software, load_software, sign_software
+from casemate.airlock.packs.wheelhouse import wheels
 
 __all__ = [
     "PACK_TYPE",
+    "SOFTWARE_TYPE",
     "Download",
     "Order",
     "Pack",
     "PackFile",
+    "Software",
     "Target",
     "build",
     "check",
+    "check_software",
     "load_pack",
+    "load_software",
     "packs",
     "pip_download",
     "read",
     "shipped",
     "sign_pack",
+    "sign_software",
+    "wheels",
 ]
