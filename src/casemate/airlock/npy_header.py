@@ -69,7 +69,7 @@ def read_header(stream: BinaryIO) -> Header:
     if len(data) < size or not data.endswith(b"\n"):
         raise NotArrayError(f"a header of {size} bytes that ends its line", "one cut short or open")
     try:
-        text = data.decode("utf-8" if version == (3, 0) else "ascii")
+        text = data.decode("utf-8" if version == (3, 0) else "latin-1")
     except UnicodeDecodeError as why:
         raise NotArrayError("a header of text", f"byte 0x{data[why.start]:02x} at {why.start}") from why
     return _header(_parse(text), 8 + width + size)

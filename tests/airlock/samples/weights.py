@@ -66,6 +66,7 @@ def gguf(
     *,
     head: bytes = b"GGUF\x03\0\0\0",
     count: int | None = None,
+    alignment: int = 32,
 ) -> bytes:
     """A file of any settings (texts, numbers, lists of texts) and tensors (name, shape, type, offset)."""
     settings = {"general.architecture": "llama"} if settings is None else settings
@@ -78,7 +79,7 @@ def gguf(
         for name, shape, kind, at in tensors
     )
     out = head + struct.pack("<QQ", len(tensors), len(settings) if count is None else count) + body + infos
-    return out + bytes(-len(out) % 32) + data
+    return out + bytes(-len(out) % alignment) + data
 
 
 def _value(value: Any) -> bytes:

@@ -125,7 +125,7 @@ def _check_size(tensor: Any, shown: str, passed: Mapping[str, int]) -> None:
         raise _NotGraphError(f"a known type of {shown}", str(kind))
     if len(dims) > 64 or any(n < 0 for n in dims):
         raise _NotGraphError(f"a shape of {shown}", f"{dims}"[:80])
-    given = [name for name in passed if passed[name]]
+    given = [name for name in _DATA if passed.get(name)]
     if len(given) > 1 or (kind == _STRING and given not in ([], ["string_data"])):
         raise _NotGraphError(f"one kind of data in {shown}", " and ".join(given))
     numbers = prod(dims)
