@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from casemate.airlock.diode import Cut, LinkLimits, Missing, Received
@@ -21,6 +21,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder by its path."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def sent(folder: Path, cut: Cut = SMALL, only: Missing | None = None) -> list[bytes]:
@@ -73,6 +78,3 @@ def flipped(packet: bytes, chance: random.Random) -> bytes:
     changed = bytearray(packet)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
-
-
-Mangle = Callable[[list[bytes]], list[bytes]]

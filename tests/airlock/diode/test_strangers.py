@@ -1,8 +1,8 @@
-"""Anybody may speak on the link: what a stranger sends costs little, writes nothing, and does not stop what is honest."""
+"""Anybody may speak on the link: what a stranger sends costs little, writes nothing and stops nothing honest."""
 
 from __future__ import annotations
 
-import os
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from casemate.airlock.diode.packet import Kind, announce, header, pack, unpack
 from casemate.errors import BadInput
 from casemate.store import Digest, Manifest, ManifestFile
 from tests import hostile
-from tests.airlock.diode.link import SMALL, contents, lossy, received, sent
+from tests.airlock.diode.link import SMALL, contents, lossy, names, received, sent
 
 FACTS = {"stream_bytes": 100_000, "block_bytes": 16 << 10, "symbol_bytes": 256}
 
@@ -103,7 +103,7 @@ def test_garbage_between_packets_changes_nothing(bundle: Path, into: Path) -> No
 def test_packets_of_a_session_that_nobody_announced_are_ignored(bundle: Path, into: Path) -> None:
     result = received([packet for packet in sent(bundle) if packet[4] != Kind.ANNOUNCEMENT], into)
     assert result.outcomes == ()
-    assert os.listdir(into) == [".diode.lock"]
+    assert names(into) == [".diode.lock"]
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,12 @@ def test_what_is_announced_beyond_the_limits_is_refused_with_both_figures(
     assert result.outcomes == ()
     assert len(result.refused) == 1
     assert message in result.refused[0]
-    assert os.listdir(into) == [".diode.lock"]
+    assert names(into) == [".diode.lock"]
 
 
 @pytest.mark.parametrize("path", hostile.BAD_PATHS)
 def test_a_path_that_leads_elsewhere_is_refused_and_nothing_is_written(tmp_path: Path, into: Path, path: str) -> None:
     line = Manifest((ManifestFile("good", 100_000, Digest.of_bytes(b"")),)).to_json()
-    import json
-
     text = line.replace(b'"good"', json.dumps(path).encode("ascii"))
     before = everything_below(tmp_path)
     result = received(announcing(index_text(text, 7)), into)
@@ -197,7 +195,7 @@ def test_an_index_that_contradicts_itself_is_refused(into: Path, index: bytes, m
     result = received(announcing(index), into)
     assert result.outcomes == ()
     assert message in result.refused[0]
-    assert os.listdir(into) == [".diode.lock"]
+    assert names(into) == [".diode.lock"]
 
 
 def test_another_index_cannot_be_passed_off_under_a_session_that_was_announced(bundle: Path, into: Path) -> None:

@@ -58,7 +58,7 @@ class Partial:
     def _dispute(self, number: int) -> None:
         self._disputed.add(number)
         del self.packets[number]
-        if len(self._disputed) > max(_MORE_MIN, self.needed // 4):  # what is kept may be mostly forged
+        if len(self._disputed) > max(_MORE_MIN, self.needed // 2):  # what is kept may be mostly forged
             self.begin_again()
 
     @property

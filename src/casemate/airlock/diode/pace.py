@@ -13,6 +13,7 @@ from casemate.errors import BadInput
 
 _BURST_S = 0.002
 _PACKET_BYTES_MIN = 3000
+_SLEEP_MIN_S = 1e-6
 
 
 class Pace:
@@ -32,7 +33,7 @@ class Pace:
         self._refill()
         while self._room < min(size, self._burst):
             # half a burst at a time: the system's sleep is too coarse for one packet
-            self._sleep((max(size, self._burst / 2) - self._room) / self._bytes_per_s)
+            self._sleep(max(_SLEEP_MIN_S, (max(size, self._burst / 2) - self._room) / self._bytes_per_s))
             self._refill()
         self._room -= size
 
