@@ -99,9 +99,9 @@ stories = st.builds(
 class Site:
     """A catalog whose clock and chance are told which act is next: hidden acts move neither."""
 
-    def __init__(self) -> None:
+    def __init__(self, ceiling: Marking = CEILING) -> None:
         self.act, self.chance = 0, random.Random()  # noqa: S311
-        self.catalog = Catalog.open("sqlite://", POLICY, ceiling=CEILING, clock=self.now, chance=self.bytes)
+        self.catalog = Catalog.open("sqlite://", POLICY, ceiling=ceiling, clock=self.now, chance=self.bytes)
 
     def now(self) -> datetime:
         return BEGUN + timedelta(seconds=self.act // 3)  # several acts a second: order must not lean on insertion
@@ -339,10 +339,10 @@ def test_reads_and_acts_end_as_on_a_site_without_what_is_above_the_reader(
         for act, step in enumerate(acts, start=len(story)):
             full, lower = pair.both(act, step, reader)
             assert full == lower
-        for act, change in enumerate((change_projects, change_oneself, add_another), start=2000):
+        for act, change in enumerate((change_markings, change_projects, change_oneself, add_another), start=2000):
             pair.full.at(act)
             pair.lower.at(act)
-            assert change(pair.full.catalog, reader) == change(pair.lower.catalog, reader)
+            assert change(pair, pair.full.catalog, reader) == change(pair, pair.lower.catalog, reader)
         if acts:
             same_answers(pair, reader)
 
@@ -354,13 +354,29 @@ def same_answers(pair: Pair, reader: Reader) -> None:
         assert law(full, asked) == law(lower, asked), name
 
 
-def change_projects(catalog: Catalog, reader: Reader) -> Any:
+def change_markings(pair: Pair, catalog: Catalog, reader: Reader) -> Any:
+    """Whoever is not cleared for the ceiling is told so, whatever there is (those who are: `test_raising_law`)."""
+    every = [*pair.entries, *pair.runs, NOWHERE]
+    return [
+        [answer(lambda i=i: catalog.spread([i], by=reader)) for i in every],
+        [answer(lambda i=i: catalog.raise_markings({i: reader.top}, by=reader, reason="")) for i in every],
+        [answer(lambda i=i: catalog.restore_markings({i: POLICY.lowest}, by=reader, reason="")) for i in every],
+        [answer(lambda i=i: lower(catalog, i, reader)) for i in every],
+    ]
+
+
+def lower(catalog: Catalog, of: str, reader: Reader) -> Entry:
+    new = NewEntry("dataset", f"lowered from {of[:4]}", "harbour", POLICY.lowest, DIGESTS[0])
+    return catalog.register_lowered(new, of=of, by=reader, reason="")
+
+
+def change_projects(_: Pair, catalog: Catalog, reader: Reader) -> Any:
     return [answer(lambda p=p: catalog.change_project(p, members=["rita"], by=reader)) for p in PROJECTS]
 
 
-def change_oneself(catalog: Catalog, reader: Reader) -> Any:
+def change_oneself(_: Pair, catalog: Catalog, reader: Reader) -> Any:
     return answer(lambda: catalog.change_person(Person("rita", reader.clearance, frozenset({"author"})), by=reader))
 
 
-def add_another(catalog: Catalog, reader: Reader) -> Any:
+def add_another(_: Pair, catalog: Catalog, reader: Reader) -> Any:
     return answer(lambda: catalog.add_person(Person("paul", reader.clearance, frozenset({"reader"})), by=reader))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TextIO
 
-from sqlalchemy import ColumnElement, Connection, String, column, exists, select, values
+from sqlalchemy import ColumnElement, Connection, exists, select
 
 from casemate.catalog import schema
 from casemate.catalog.database import Database
@@ -193,11 +193,9 @@ def of_what_is_seen(seen: Sequence[str]) -> tuple[ColumnElement[bool], ...]:
 
     A line that was written before a thing was raised is marked as the thing was then.
     """
-    markings = values(column("text", String), name="seen").data([(text,) for text in seen]).cte("seen")
-    tables = (schema.entry, schema.run)
-    return tuple(
-        ~exists().where(t.c.id == schema.journal.c.about, t.c.marking.not_in(select(markings.c.text))) for t in tables
-    )
+    above = select(schema.marking.c.text).where(schema.marking.c.text.not_in(seen)).cte("above")
+    about = ((table.c.id == schema.journal.c.about, table.c.marking) for table in (schema.entry, schema.run))
+    return tuple(~exists().where(same, marking.in_(select(above.c.text))) for same, marking in about)
 
 
 def verify(lines: Iterable[str], expected: Head | None = None) -> Head:
