@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import json
 import lzma
+import random
 import stat
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,11 +19,13 @@ import pytest
 import zstandard
 
 from casemate.airlock import ScanLimits, admit, require_clean
+from casemate.airlock import unpack as unpack_module
 from casemate.airlock.archives.compressed import inner_name
 from casemate.airlock.formats import ARCHIVES, DOCUMENTS, IMAGERY, MODEL, SPEECH
 from casemate.airlock.inspect import inspect
 from casemate.airlock.layout import lay_out
-from casemate.errors import InspectionRefused
+from casemate.airlock.unpack import Archive, Budget, unpack
+from casemate.errors import DiskFull, InspectionRefused
 from casemate.store.digest import Digest
 from tests.airlock.archives import entry, overlapping_zip, pax, tar_block, tar_of, tarred, zipped
 from tests.airlock.conftest import Arrive, Inspected, picture
@@ -413,3 +418,87 @@ def test_two_files_for_one_place_and_what_is_not_clean_are_not_laid_out(arrive: 
         report = inspect(admitted, allowed=ALLOWED)
         with pytest.raises(InspectionRefused, match=r"c\.json: expected JSON"):
             lay_out(admitted, report)
+
+
+# ── Damage, and children that lie ────────────────────────────────────────────────────────────────────────────────────
+def test_damaged_archives_get_a_line_and_break_no_unpacking(arrive: Arrive, inspected: Inspected) -> None:
+    chance = random.Random(7)  # noqa: S311  damage, not secrets
+    good = {**GOOD, **{f"x.tar.{end}": squeeze(tarred(HELLO)) for end, squeeze in SQUEEZE.items()}}
+    files = {}
+    for name, data in good.items():
+        for i in range(8):
+            damaged = bytearray(data)
+            for _ in range(chance.randint(1, 4)):
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            files[f"{i}{name}"] = bytes(damaged)
+    report = inspected(arrive(files), allowed=ALLOWED, limits=ScanLimits(workers=2))
+    assert {f.path for f in report.files if not f.inside} == files.keys()
+    assert [(f.path, x) for f in report.files for x in f.findings if x.rule == "scanner"] == []
+
+
+def unpacked_by(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **limits: float) -> tuple[str, str]:
+    """The finding about an archive whose child is a program of our own that answers with `script`."""
+    program = tmp_path / "child.py"
+    program.write_text(
+        "import os, sys, time\n"
+        "from casemate.airlock.unpack_frames import DATA, SAID, frame\n"
+        "from casemate.airlock.messages import pack\n"
+        "def say(**said): os.write(1, frame(SAID, pack(said)))\n"
+        f"{script}\n"
+    )
+    monkeypatch.setattr(unpack_module, "COMMAND", [sys.executable, "-I", str(program)])
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(zipped(HELLO))
+    limits_ = ScanLimits(workers=1, **limits)  # type: ignore[arg-type]
+    into = tmp_path / "into"
+    done = unpack(Archive(archive, "zip", "a.zip", 100), into, Budget.of_delivery(limits_), limits_)
+    assert done.files == ()
+    assert not into.exists()
+    return done.findings[0].expected, done.findings[0].found
+
+
+LIES = {
+    "say(member='../../etc/x'); os.write(1, frame(DATA, b'x')); say(members=1)": "'../../etc/x'",
+    "say(member='/etc/cron.d/x')": "'/etc/cron.d/x'",
+    "os.write(1, frame(DATA, b'x'))": "an answer that cannot be read: bytes of no member",
+    "say(member='a'); say(members=2)": "an answer that cannot be read: it says nothing known",
+    "say(member=7)": "an answer that cannot be read: no text where text should be",
+    "say(member='\\ud800')": "'\\ud800'",
+    "say(refused=['only one'])": "an answer that cannot be read: a refusal that is none",
+    "say(refused='xy')": "an answer that cannot be read: a refusal that is none",
+    "os.write(1, b'GET / HTTP/1.1')": "an answer that cannot be read: a frame of kind b'G' and",
+    "os.write(1, b'S' + b'\\xff' * 4)": "an answer that cannot be read: a frame of kind b'S' and 4294967295 bytes",
+    "os.write(1, frame(SAID, b'\\0\\0\\0\\x02[]'))": "an answer that cannot be read: a message that is no object",
+    "os.write(1, frame(SAID, b'nothing'))": "an answer that cannot be read",
+    "say(versions={'zip': 1})": "an answer that cannot be read: no text where text should be",
+    "sys.exit(3)": "the scanner crashed: exit 3",
+    "raise ValueError('boom')": "the scanner crashed: exit 1, ValueError: boom",
+    "os.kill(os.getpid(), 9)": "the scanner crashed: killed by SIGKILL",
+}
+
+
+@pytest.mark.parametrize("script", LIES)
+def test_a_child_that_lies_or_breaks_writes_nothing_elsewhere_and_leaves_nothing(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, found = unpacked_by(script, tmp_path, monkeypatch)
+    assert expected
+    assert found.startswith(LIES[script])
+
+
+def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, found = unpacked_by("time.sleep(60)", tmp_path, monkeypatch, time_s=0.3, slowest_bytes_per_s=1 << 40)
+    assert (expected, found) == ("unpacking that ends within 3072 MiB and its time", "no end in 0.3 s")
+
+
+def test_a_full_disk_is_told_as_such_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_fd: int, _data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(tarred(HELLO))
+    monkeypatch.setattr(unpack_module.os, "write", full)
+    budget = Budget.of_delivery(ScanLimits())
+    with pytest.raises(DiskFull, match=r"notes/a\.txt: expected room for what is unpacked, found No space left"):
+        unpack(Archive(archive, "tar", "a.tar", 100), tmp_path / "into", budget, ScanLimits())
+    assert not (tmp_path / "into").exists()

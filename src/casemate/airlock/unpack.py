@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -38,6 +38,7 @@ from casemate.errors import DiskFull
 from casemate.store.digest import Digest
 
 _PIPE_BYTES = 1 << 20
+COMMAND = [sys.executable, "-I", "-W", "ignore", "-m", "casemate.airlock.unpack_child"]
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -98,15 +99,16 @@ def unpack(archive: Archive, into: Path, budget: Budget, limits: ScanLimits) -> 
     into.mkdir(mode=0o700, parents=True)
     writer = _Writer(into, budget)
     child = _Child(archive, limits)
-    try:
-        child.run(writer)
-    except (BadArchiveError, BrokenScannerError) as why:
-        writer.close()
-        shutil.rmtree(into)
-        return Unpacked((), (), (_finding(why, limits),), child.versions)
-    finally:
-        child.end()
-        writer.close()
+    with ExitStack() as undo:
+        undo.callback(shutil.rmtree, into)
+        undo.callback(writer.close)
+        undo.callback(child.end)
+        try:
+            child.run(writer)
+        except (BadArchiveError, BrokenScannerError) as why:
+            return Unpacked((), (), (_finding(why, limits),), child.versions)
+        undo.pop_all()
+    child.end()
     return Unpacked(tuple(writer.files), tuple(writer.dropped), (), child.versions)
 
 
@@ -186,7 +188,7 @@ class _Child:
         self.versions: Mapping[str, str] = {}
         self._archive, self._limits, self._started = archive, limits, time.monotonic()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-W", "ignore", "-m", "casemate.airlock.unpack_child"],
+            COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -210,8 +212,7 @@ class _Child:
                 count += 1
                 writer.begin(_text(said["member"]))
             elif "refused" in said:
-                expected, found = said["refused"] if isinstance(said["refused"], list) else ("", "")
-                raise BadArchiveError(_text(expected), _text(found))
+                raise _refusal(said["refused"])
             elif said.get("members") == count:
                 writer.end()
                 return
@@ -274,6 +275,12 @@ def _said(data: bytes) -> dict[str, Any]:
     except (ValueError, json.JSONDecodeError) as why:
         raise BrokenScannerError(f"an answer that cannot be read: {why}") from why
     return said
+
+
+def _refusal(said: object) -> BadArchiveError:
+    if not isinstance(said, list) or len(said) != 2:
+        raise BrokenScannerError("an answer that cannot be read: a refusal that is none")
+    return BadArchiveError(_text(said[0]), _text(said[1]))
 
 
 def _text(fact: object) -> str:
