@@ -14,6 +14,7 @@ from casemate.airlock.diode.send import packets_of
 from casemate.airlock.diode.source import open_bundle, wanted
 from casemate.airlock.diode.workshop import Workshop
 
+_SENT: dict[tuple[bytes, Cut, Missing | None], tuple[bytes, ...]] = {}
 SMALL = Cut(overhead=0.3, block_bytes=16 << 10, symbol_bytes=256, interleave=4)
 
 
@@ -31,7 +32,10 @@ def names(folder: Path) -> list[str]:
 def sent(folder: Path, cut: Cut = SMALL, only: Missing | None = None) -> list[bytes]:
     """The packets that a sender would send."""
     with open_bundle(folder, block_bytes=cut.block_bytes, symbol_bytes=cut.symbol_bytes) as bundle:
-        return list(packets_of(bundle, wanted(bundle, only), cut))
+        key = (bundle.announcement.session, cut, only)  # the same bundle is sent by many tests: encode it once
+        if key not in _SENT:
+            _SENT[key] = tuple(packets_of(bundle, wanted(bundle, only), cut))
+        return list(_SENT[key])
 
 
 def received(packets: Iterable[bytes], into: Path, limits: LinkLimits | None = None) -> Received:

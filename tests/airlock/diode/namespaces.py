@@ -1,7 +1,7 @@
-"""Two network namespaces and a link between them that goes one way and loses packets: for tests and for `bench/diode.py`.
+"""Two network namespaces and a link between them that goes one way and loses packets: for tests and benchmarks.
 
-The sender's end lets nothing in: whatever the receiver's end would send is dropped at its egress (nft, table netdev), ARP
-and ICMP included, so the sender's neighbour is written by hand. Loss is drawn by nft at the receiver's input.
+Whatever the receiver's end would send is dropped at its egress (nft, table netdev), ARP and ICMP included, so the
+sender's neighbour is written by hand. Loss is drawn by nft at the receiver's input.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def absent() -> str | None:
         if shutil.which(program) is None:
             return f"no {program} here"
     name = f"casemate-{secrets.token_hex(4)}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    made = tried("ip", "netns", "add", name)
     if made.returncode != 0:
         return f"no network namespace to be had: {made.stderr.strip()}"
     run("ip", "netns", "del", name)
@@ -81,10 +81,14 @@ def one_way() -> Iterator[OneWay]:
         yield link
     finally:
         for name in (link.sender, link.receiver):
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+            tried("ip", "netns", "del", name)
 
 
 def run(*argv: str, text: str = "") -> None:
-    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    done = tried(*argv, text=text)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(argv)}: {done.stderr.strip()}\n{text}")
+
+
+def tried(*argv: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(argv, input=text, capture_output=True, text=True, check=False)

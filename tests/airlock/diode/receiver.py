@@ -1,4 +1,6 @@
-"""A receiver in a process of its own, for tests that kill it: `python -m tests.airlock.diode.receiver ADDRESS INTO IDLE_S`.
+"""A receiver in a process of its own, for tests that kill it.
+
+    python -m tests.airlock.diode.receiver ADDRESS INTO IDLE_S
 
 It prints `listening ADDRESS`, `block DONE TOTAL` as blocks arrive, and at the end `whole FOLDER` or `missing LINE`.
 """
@@ -18,7 +20,8 @@ def main() -> None:
     address, into, idle_s = sys.argv[1:]
 
     def say(*words: object) -> None:
-        print(*words, flush=True)
+        sys.stdout.write(" ".join(map(str, words)) + "\n")
+        sys.stdout.flush()
 
     result = receive(
         Address.parse(address),

@@ -1,4 +1,7 @@
-"""A sender in a process of its own: `python -m tests.airlock.diode.sender BUNDLE ADDRESS BITS_PER_S OVERHEAD [MISSING]`."""
+"""A sender in a process of its own.
+
+python -m tests.airlock.diode.sender BUNDLE ADDRESS BITS_PER_S OVERHEAD [MISSING]
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def main() -> None:
         cut=Cut(overhead=float(overhead), block_bytes=256 << 10),
         only=Missing.parse(missing[0]) if missing else None,
     )
-    print(sent.session.hex())
+    sys.stdout.write(f"{sent.session.hex()}\n")
 
 
 if __name__ == "__main__":

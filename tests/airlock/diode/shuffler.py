@@ -15,7 +15,8 @@ def main() -> None:
     chance = random.Random(5)  # noqa: S311  an order, the same in every run
     held: list[bytes] = []
     with closing(listening(listen)) as door:
-        print("relaying", flush=True)
+        sys.stdout.write("relaying\n")
+        sys.stdout.flush()
         door.settimeout(0.5)
         while True:
             try:

@@ -58,7 +58,7 @@ def test_what_is_dropped_is_picked_up_and_taken_away(bundle: Path, diode: Path, 
 
 def test_people_can_read_what_a_dropped_file_is(bundle: Path, diode: Path) -> None:
     dropped = drop(bundle, diode, block_bytes=BLOCK)
-    file = sorted(diode.iterdir())[0]
+    file = min(diode.iterdir())
     head = json.loads(file.read_bytes()[:HEAD_BYTES])
     assert head["session"] == dropped.session.hex()
     assert (head["kind"], head["number"], head["length"]) == ("block", 0, BLOCK)
@@ -190,7 +190,7 @@ def test_a_page_that_says_something_else_is_refused(
     bundle: Path, diode: Path, change: dict[str, object], message: str
 ) -> None:
     drop(bundle, diode, block_bytes=BLOCK)
-    file = sorted(diode.iterdir())[0]
+    file = min(diode.iterdir())
     data = file.read_bytes()
     head = json.loads(data[:HEAD_BYTES]) | change
     file.write_bytes(json.dumps(head).encode().ljust(HEAD_BYTES) + data[HEAD_BYTES:])
@@ -205,7 +205,7 @@ def test_a_block_with_a_true_digest_that_is_not_the_index_s_is_not_written(
     from casemate.airlock.diode.packet import Kind
 
     drop(bundle, diode, block_bytes=BLOCK)
-    file = sorted(diode.iterdir())[0]
+    file = min(diode.iterdir())
     announcement = read_file(file).announcement
     file.write_bytes(pack_file(announcement, Kind.BLOCK, 0, os.urandom(BLOCK)))
     result = picked(diode, into)
@@ -221,10 +221,8 @@ def test_whole_bundles_are_told_as_they_come(bundle: Path, diode: Path, into: Pa
     assert tuple(told) == result.outcomes
 
 
-@pytest.mark.parametrize("act", ["drop", "pick up"])
-def test_a_folder_that_is_not_there_is_named(bundle: Path, tmp_path: Path, into: Path, act: str) -> None:
-    with pytest.raises(BadInput, match=r"nowhere: expected a folder that the diode (empties|fills), found none"):
-        if act == "drop":
-            drop(bundle, tmp_path / "nowhere")
-        else:
-            pick_up(tmp_path / "nowhere", into)
+def test_a_folder_that_is_not_there_is_named(bundle: Path, tmp_path: Path, into: Path) -> None:
+    with pytest.raises(BadInput, match="nowhere: expected a folder that the diode empties, found none"):
+        drop(bundle, tmp_path / "nowhere")
+    with pytest.raises(BadInput, match="nowhere: expected a folder that the diode fills, found none"):
+        pick_up(tmp_path / "nowhere", into)

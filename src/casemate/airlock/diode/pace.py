@@ -1,8 +1,8 @@
 """A token bucket: how fast packets leave.
 
-Rules. Over any stretch of time no more leaves than the rate allows plus one burst, and time lost is not made up for: a
-diode and its receiver have small buffers, and what overflows them is lost without a word. The clock comes in as an
-argument.
+Rules. Over any stretch of time no more leaves than the rate allows and one burst (10 ms, at most 256 KiB), and time lost
+beyond a burst is not made up for: a diode and its receiver have small buffers, and what overflows them is lost without a
+word. The clock comes in as an argument.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from casemate.errors import BadInput
 
-_BURST_S = 0.002
-_PACKET_BYTES_MIN = 3000
+_BURST_S = 0.01
+_BURST_BYTES_MIN, _BURST_BYTES_MAX = 3000, 256 << 10
 _SLEEP_MIN_S = 1e-6
 
 
@@ -24,7 +24,7 @@ class Pace:
         if not rate_bits_per_s >= 1000:
             raise BadInput("rate", expected="at least 1000 bits per second", found=rate_bits_per_s)
         self._bytes_per_s = rate_bits_per_s / 8
-        self._burst = max(self._bytes_per_s * _BURST_S, _PACKET_BYTES_MIN)
+        self._burst = min(max(self._bytes_per_s * _BURST_S, _BURST_BYTES_MIN), _BURST_BYTES_MAX)
         self._clock, self._sleep = clock, sleep
         self._room, self._seen = self._burst, clock()
 
