@@ -17,8 +17,7 @@ EXPECTED = f"data and no pickle, which runs code when it is loaded; {HINT}"
 _MAX_STEPS = 1_000_000
 _MAX_LINE_BYTES = 1 << 16
 
-# Instructions by how what they carry is told: nothing, so many bytes, lines of text, or bytes whose number comes first.
-_PLAIN = b"(.0129NR2)}]abdeostu\x81\x85\x86\x87\x88\x89\x8f\x90\x91\x92\x93\x94\x97\x98QlU"
+# Instructions by how what they carry is told: so many bytes, lines of text, or bytes whose number comes first.
 _FIXED = {
     b"\x80": 1, b"J": 4, b"K": 1, b"M": 2, b"G": 8, b"h": 1, b"j": 4, b"q": 1, b"r": 4, b"\x82": 1, b"\x83": 2,
     b"\x84": 4, b"\x95": 8,
@@ -46,6 +45,7 @@ _STACK = {
 }
 _TO_MARK = {b"l": 1, b"t": 1, b"d": 1, b"\x91": 1, b"i": 1, b"o": 1, b"1": 0}  # leave so many in place of the mark
 _INTO_BELOW = frozenset({b"e", b"u", b"\x90"})  # put all since the mark into what is below it
+_KNOWN = _STACK.keys() | _TO_MARK.keys() | _INTO_BELOW | {b"("}
 _CALLS = frozenset({b"R", b"i", b"o", b"\x81", b"\x92", b"b", b"\x82", b"\x83", b"\x84"})
 
 
@@ -108,7 +108,7 @@ class _Machine:
         if code in {b"c", b"i"}:
             self.names.append(b" ".join(lines).decode("utf-8", "replace")[:120])
         legal = _LEGAL.get(code)
-        return (code in _LINES or code in _PLAIN) and (legal is None or all(legal.fullmatch(line) for line in lines))
+        return code in _KNOWN and (legal is None or all(legal.fullmatch(line) for line in lines))
 
     def _skip(self, width: int) -> bool:
         head = self._stream.read(width)

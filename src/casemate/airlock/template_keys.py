@@ -13,6 +13,8 @@ from jinja2 import nodes
 from casemate.airlock.template_words import walk
 
 _JOINING = (nodes.Concat, nodes.Add, nodes.Mul, nodes.Mod)
+_NUMBERS = (nodes.Sub, nodes.Div, nodes.FloorDiv, nodes.Neg, nodes.Pos, nodes.Compare, nodes.Test, nodes.Not)
+_NUMBER_FILTERS = frozenset({"length", "count", "int", "float", "abs", "round", "wordcount"})
 _JOINING_WORDS = frozenset({"join", "replace", "format", "indent", "string", "tojson", "trim", "slice", "reverse"})
 
 
@@ -36,8 +38,10 @@ def computed_key(every: list[nodes.Node]) -> tuple[str, str] | None:
         if isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Const | nodes.Slice):
             parts = list(_feeding(node.arg, sources))
             joined = any(_joins(part) for part in parts)
-            blocks = any(isinstance(part, nodes.TemplateData | nodes.Macro) for part in parts)
-            if blocks or (joined and any("_" in word(p) for p in parts if isinstance(p, nodes.Const))):
+            texts = [word(part) for part in parts if isinstance(part, nodes.Const)]
+            written = any(isinstance(part, nodes.TemplateData | nodes.Macro) for part in parts)
+            decoded = any(isinstance(part, nodes.Filter) and part.name == "from_json" for part in parts)
+            if written or any((joined and "_" in text) or (decoded and "\\" in text) for text in texts):
                 return "keys that are not put together from text", f"one in line {node.lineno}"
     return None
 
@@ -85,19 +89,23 @@ def _given(every: list[nodes.Node]) -> Iterator[tuple[nodes.Node, nodes.Node]]:
 
 
 def _feeding(key: nodes.Node, sources: dict[str, list[nodes.Node]]) -> Iterator[nodes.Node]:
-    """Every node from which a key's value may come."""
+    """Every node from which a key's value may come; what gives numbers ends the search."""
     waiting, seen = [key], set[str]()
     while waiting:
-        node = waiting.pop()
-        for part in walk(node):
-            yield part
-            name = (
-                part.name
-                if isinstance(part, nodes.Name)
-                else f".{part.attr}"
-                if isinstance(part, nodes.Getattr)
-                else ""
-            )
-            if name and name not in seen:
-                seen.add(name)
-                waiting.extend(sources.get(name, []))
+        part = waiting.pop()
+        if _gives_numbers(part):
+            continue
+        yield part
+        waiting.extend(part.iter_child_nodes())
+        name = f".{part.attr}" if isinstance(part, nodes.Getattr) else part.name if isinstance(part, nodes.Name) else ""
+        if name and name not in seen:
+            seen.add(name)
+            waiting.extend(sources.get(name, []))
+
+
+def _gives_numbers(node: nodes.Node) -> bool:
+    if isinstance(node, nodes.Filter):
+        return node.name in _NUMBER_FILTERS
+    if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name):
+        return node.node.name == "range"
+    return isinstance(node, _NUMBERS)

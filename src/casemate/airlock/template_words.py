@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from jinja2 import nodes
 
+from casemate.airlock.hidden import hidden_character
+
 _WORDS = re.compile(r"(?:[^\W\d_]{2,}[\s,.;:!?'’()\"-]+){4,}[^\W\d_]{2,}")  # five words, one after another
 _PLAIN = re.compile(r"(?=.*[^\W\d_]{3})[^<>\[\]|{}/]*", re.DOTALL)
 _BLOB = re.compile(r"[A-Za-z0-9+/=_-]{256,}|(?:\\x[0-9a-fA-F]{2}){32,}")
@@ -68,6 +70,8 @@ def _called(node: nodes.Call) -> str:
 
 
 def _unseen(text: str) -> tuple[str, str] | None:
+    if hidden := hidden_character(text):  # as Jinja reads it, so that "\\u202e" is found
+        return "a template without hidden characters", hidden
     if blob := _BLOB.search(text):
         return "text that can be read", f"{len(blob[0])} characters without a space, {blob[0][:24]!a}…,"
     if _FAR_AWAY.search(text):

@@ -11,6 +11,8 @@ layer before it.
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -33,9 +35,9 @@ _NODES = _words(
     "Assign AssignBlock With Break Continue"
 )
 _FILTERS = _words(
-    "abs capitalize count d default dictsort e escape first float indent int items join last length list lower map max "
-    "min reject rejectattr replace reverse round safe select selectattr slice sort string sum title tojson trim "
-    "truncate unique upper wordcount"
+    "abs capitalize count d default dictsort e escape first float from_json indent int items join last length list "
+    "lower map max min reject rejectattr replace reverse round safe select selectattr slice sort string sum title tojson "
+    "trim truncate unique upper wordcount"
 )
 _TESTS = _words(
     "boolean defined divisibleby eq equalto even false float ge gt greaterthan in integer iterable le lessthan lower "
@@ -53,6 +55,7 @@ _INNER = frozenset(
     {"gi_frame", "gi_code", "cr_frame", "cr_code", "ag_frame", "ag_code", "tb_frame", "f_globals", "mro"}
 )
 _BY_ATTRIBUTE = frozenset({"map", "selectattr", "rejectattr", "sort", "sum", "unique", "min", "max", "join"})
+_PLAIN_PLACES = re.compile(r"(?:[^{}]|\{\d*\})*")
 _MARKS = ("{{", "{%", "{#")
 
 
@@ -134,12 +137,18 @@ def _unlisted_call(node: nodes.Call, functions: frozenset[str]) -> tuple[str, st
     if isinstance(node.node, nodes.Name):
         known, name = node.node.name in functions, node.node.name
     elif isinstance(node.node, nodes.Getattr):
-        known, name = node.node.attr in _METHODS, f".{node.node.attr}"
+        known, name = node.node.attr in _METHODS or _fills_in(node.node), f".{node.node.attr}"
     else:
         known, name = False, f"a call of a {type(node.node).__name__}"
     if known and not (node.dyn_args or node.dyn_kwargs):
         return None
     return "functions and methods that conversations need", name
+
+
+def _fills_in(method: nodes.Getattr) -> bool:
+    """Whether it is `format` of a text with plain places only, which cannot reach into what fills them."""
+    text = word(method.node) if isinstance(method.node, nodes.Const) else "{"
+    return method.attr == "format" and _PLAIN_PLACES.fullmatch(text) is not None
 
 
 def _unlisted_attribute(node: nodes.Filter) -> tuple[str, str] | None:
