@@ -44,6 +44,7 @@ class ScanLimits:
     max_channels: int = 32
     max_rate_hz: int = 768_000
     max_duration_s: float = 172_800.0
+    max_personal_bytes: int = 8 << 20
     max_archive_depth: int = 4
     max_archive_files: int = 200_000
     max_archive_bytes: int = 256 << 30

@@ -1,0 +1,98 @@
+"""One kind of personal data or secret: an expression, what its match must satisfy, and where it is worth looking.
+
+Expressions are slow and most text holds nothing, so a pattern is tried only around its anchors, or around numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+# Runs of digits and of what may stand between them; written so that it is fast, and then looked at more closely.
+_NUMBERS = re.compile(r"[0-9][0-9 ().\u00a0/-]{4,}")
+_DECIMAL = re.compile(r"(?<![0-9.])[0-9]+\.[0-9]+(?![0-9.])")
+_LEAST_DIGITS, _LEAST_IN_A_ROW = 6, 9
+_BEFORE_NUMBER, _AFTER_NUMBER = 64, 40
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A kind: the whole match counts, or its group `it`; `holds` checks it.
+
+    It is tried near numbers if `near` says so, else around its `anchors` (`before` and `after` characters), which every
+    match holds; everywhere if it has none.
+    """
+
+    kind: str
+    expression: re.Pattern[str]
+    holds: Callable[[str], bool] | None = None
+    near: Literal["numbers", "anchors"] = "anchors"
+    anchors: tuple[str, ...] = ()
+    before: int = 8
+    after: int = 300
+
+    def spans(self, text: str, numbers: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Where it stands in a text, of which `numbers` are the places worth looking for numbers."""
+        for start, end in numbers if self.near == "numbers" else self._around(text):
+            for match in self.expression.finditer(text, start, end):
+                group = "it" if "it" in match.re.groupindex else 0
+                if self.holds is None or self.holds(match[group]):
+                    yield match.span(group)
+
+    def _around(self, text: str) -> list[tuple[int, int]]:
+        if not self.anchors:
+            return [(0, len(text))]
+        return merged(sorted(self._windows(text)))
+
+    def _windows(self, text: str) -> Iterator[tuple[int, int]]:
+        for anchor in self.anchors:
+            at = text.find(anchor)
+            while at >= 0:
+                yield max(0, at - self.before), at + len(anchor) + self.after
+                at = text.find(anchor, at + 1)
+
+
+def merged(windows: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Windows in order, those that touch made one."""
+    found: list[tuple[int, int]] = []
+    for start, end in windows:
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def near_numbers(text: str) -> list[tuple[int, int]]:
+    """The places of numbers that may be a person's, and some text around each; coordinates and counts are not."""
+    return merged(
+        (max(0, match.start() - _BEFORE_NUMBER), match.end() + _AFTER_NUMBER)
+        for match in _NUMBERS.finditer(text)
+        if _may_be_a_persons(match[0], text[match.end() : match.end() + 1])
+    )
+
+
+def _may_be_a_persons(run: str, following: str) -> bool:
+    for part in _DECIMAL.split(run) if "." in run else [run]:
+        count = len(digits(part))
+        if count >= _LEAST_IN_A_ROW or (
+            count >= _LEAST_DIGITS and ((following and following in "ABab") or not part.strip().isdigit())
+        ):
+            return True
+    return False
+
+
+def digits(value: str) -> str:
+    """The decimal digits of a value."""
+    return "".join(c for c in value if c in "0123456789")
+
+
+def luhn(value: str) -> bool:
+    """Whether the last digit checks the others (ISO/IEC 7812-1, annex B)."""
+    total = 0
+    for i, c in enumerate(reversed(digits(value))):
+        n = int(c) * (2 if i % 2 else 1)
+        total += n - 9 if n > 9 else n
+    return total % 10 == 0
