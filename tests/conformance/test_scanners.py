@@ -27,7 +27,7 @@ def test_it_has_a_version_and_reads_with_one_signature(name: str) -> None:
 
 def test_every_format_names_a_scanner_that_is_there() -> None:
     assert {f.scanner for f in FORMATS.values()} | set(scanners.of_every_file()) == set(scanners.names())
-    with pytest.raises(NotFound, match=r"scanner nobody: expected csv_text or .*, found no such file in inspect/"):
+    with pytest.raises(NotFound, match=r"scanner nobody: expected audio or .*, found no such file in inspect/"):
         scanners.find("nobody")
 
 
