@@ -28,22 +28,7 @@ from tests.airlock.samples.weights import npy
 ALL = frozenset(FORMATS)
 REDUCE = b"cposix\nsystem\n(S'id'\ntR."  # protocol 0, which is text
 STACKED = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R."
-ENDINGS = (
-    "txt",
-    "json",
-    "csv",
-    "md",
-    "yaml",
-    "npy",
-    "npz",
-    "safetensors",
-    "onnx",
-    "gguf",
-    "parquet",
-    "png",
-    "wav",
-    "pdf",
-)
+ENDINGS = ("txt", "json", "yaml", "npy", "npz", "safetensors", "onnx", "gguf")
 
 
 def expected_verdicts(folder: Path) -> dict[str, str]:
@@ -90,7 +75,7 @@ def test_no_malicious_file_is_taken_under_another_name(
     ]
     files = {f"{Path(name).name}.{end}": (folder / name).read_bytes() for name in bad for end in ENDINGS}
     report = inspected(arrive(files), allowed=ALL, limits=ScanLimits(workers=2))
-    assert len(report.files) == len(files) > 1000
+    assert len(report.files) == len(files) > 500
     assert [f.path for f in report.files if f.clean] == []
 
 
@@ -264,5 +249,5 @@ def test_labels_and_notes_are_not_taken_for_pickles(text: str) -> None:
 
 
 def test_a_very_long_program_is_not_followed_for_ever_and_counts_as_one() -> None:
-    assert follow(io.BytesIO(b"N" * 1_100_000)).is_pickle
+    assert follow(io.BytesIO(b"N" * 1_000_001)).is_pickle
     assert not follow(io.BytesIO(b"(" * 10 + b"N" * 1000)).is_pickle

@@ -46,9 +46,7 @@ def main() -> None:
     with os.fdopen(0, "rb") as stream:
         loaded = torch.load(stream, map_location="cpu", weights_only=True)
     tensors, left_out = plain_weights(loaded)
-    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    if total > max_bytes:
-        raise _NotWeightsError(f"{total} bytes of weights, more than the {max_bytes} that such a file may hold")
+    check_size(tensors, max_bytes)
     for piece in as_safetensors(tensors):
         _write(out, piece)
     sys.stderr.write("\n" + json.dumps({"left_out": left_out[:_MAX_LEFT_OUT]}) + "\n")
@@ -73,6 +71,13 @@ def plain_weights(loaded: Any) -> tuple[dict[str, Any], list[str]]:
     if not tensors or len(tensors) > _MAX_TENSORS:
         raise _NotWeightsError(f"{len(tensors)} tensors")
     return tensors, left_out
+
+
+def check_size(tensors: dict[str, Any], max_bytes: int) -> None:
+    """Refuse a few bytes that stand for very many, before a copy of them is made."""
+    total = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if total > max_bytes:
+        raise _NotWeightsError(f"{total} bytes of weights, more than the {max_bytes} that such a file may hold")
 
 
 def as_safetensors(tensors: dict[str, Any]) -> Iterator[Any]:

@@ -36,8 +36,8 @@ _NODES = _words(
 )
 _FILTERS = _words(
     "abs capitalize count d default dictsort e escape first float from_json indent int items join last length list "
-    "lower map max min reject rejectattr replace reverse round safe select selectattr slice sort string sum title tojson "
-    "trim truncate unique upper wordcount"
+    "lower map max min reject rejectattr replace reverse round safe select selectattr slice sort string sum title "
+    "tojson trim truncate unique upper wordcount"
 )
 _TESTS = _words(
     "boolean defined divisibleby eq equalto even false float ge gt greaterthan in integer iterable le lessthan lower "
