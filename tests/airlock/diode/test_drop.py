@@ -43,7 +43,7 @@ def diode(tmp_path: Path) -> Path:
 
 def picked(diode: Path, into: Path, *meanwhile: object, limits: LinkLimits | None = None) -> Received:
     clock = Clock(*meanwhile)
-    return pick_up(diode, into, patience=Patience(idle_s=3), limits=limits, clock=clock, sleep=clock.sleep)
+    return pick_up(diode, into, patience=Patience(first_s=3, idle_s=3), limits=limits, clock=clock, sleep=clock.sleep)
 
 
 def test_what_is_dropped_is_picked_up_and_taken_away(bundle: Path, diode: Path, into: Path) -> None:

@@ -138,7 +138,7 @@ def test_symbols_that_no_sender_of_ours_sends_are_not_kept(
         (LinkLimits(max_index_bytes=1000), "expected an index of at most 1000 bytes, found"),
         (LinkLimits(max_files=22), "expected 1 to 22 files, found 23"),
         (LinkLimits(max_depth=1), "expected at most 1 folders deep, found 'parts/000001.tar', 2 deep"),
-        (LinkLimits(max_path_chars=12), "expected paths of at most 12 characters, found 'manifest.json'… of 13"),
+        (LinkLimits(max_path_bytes=12), "expected paths of at most 12 bytes, found 'manifest.json'… of 13"),
         (LinkLimits(max_block_bytes=4096), "expected blocks of at most 4096 bytes and 8192 symbols, found 16384 bytes"),
         (LinkLimits(max_block_symbols=63), "found 16384 bytes, 64 symbols"),
     ],
@@ -233,6 +233,36 @@ def test_unfinished_bundles_beyond_the_limit_are_refused_and_the_others_go_on(
     result = received([*sent(tmp_path / "b"), *packets], into, LinkLimits(max_sessions=1))
     assert [outcome.whole for outcome in result.outcomes] == [True]
     assert f"expected at most 1 unfinished bundles in {into}, found one more" in result.refused[0]
+
+
+def test_indexes_that_are_never_finished_do_not_pile_up(into: Path) -> None:
+    from casemate.airlock.diode.assembly import Assembly
+    from casemate.airlock.diode.harbour import open_harbour
+    from casemate.airlock.diode.workshop import Workshop
+
+    with open_harbour(into, LinkLimits(max_sessions=2)) as harbour, Workshop() as workshop:
+        assembly = Assembly(harbour, workshop)
+        for number in range(6):
+            for packet in announcing(bytes([number]) * 40_000)[:-1]:
+                found = unpack(memoryview(packet))
+                assert found is not None
+                assembly.take(found)
+                workshop.gather(wait=True)
+        assert len(harbour.announced) == 2
+        assert len(assembly._index) == 2
+        assert harbour.landings == {}
+
+
+def test_a_bundle_that_found_no_room_comes_in_when_there_is_room_again(
+    bundle: Path, tmp_path: Path, into: Path
+) -> None:
+    packets = sent(bundle)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "other").write_bytes(b"other")
+    other = sent(tmp_path / "b")
+    half = len(packets) // 2
+    result = received([*packets[:half], *other, *packets[half:], *other], into, LinkLimits(max_sessions=1))
+    assert [outcome.whole for outcome in result.outcomes] == [True, True]
 
 
 def test_a_folder_that_was_planted_as_a_link_is_not_followed(bundle: Path, tmp_path: Path, into: Path) -> None:

@@ -129,7 +129,7 @@ def test_an_address_in_use_is_named(into: Path) -> None:
 
 
 def test_a_receiver_that_hears_nothing_stops_and_says_so(into: Path) -> None:
-    result = receive(Address.of("127.0.0.1", 0), into, patience=Patience(idle_s=0.1))
+    result = receive(Address.of("127.0.0.1", 0), into, patience=Patience(first_s=0.1))
     assert result.outcomes == ()
     assert result.tally.ours == 0
 

@@ -206,6 +206,8 @@ def test_a_receiver_stops_when_it_has_enough_or_heard_nothing_or_is_late() -> No
     patience = Patience(bundles=2, idle_s=30, deadline_s=100)
     assert not patience.over(whole=1, idle_s=29, elapsed_s=99)
     assert patience.over(whole=2, idle_s=0, elapsed_s=0)
-    assert patience.over(whole=0, idle_s=30, elapsed_s=30)
+    assert patience.over(whole=0, idle_s=30, elapsed_s=31)
     assert patience.over(whole=0, idle_s=0, elapsed_s=100)
+    assert not patience.over(whole=0, idle_s=99, elapsed_s=99)  # nothing was heard yet
+    assert Patience(first_s=60).over(whole=0, idle_s=60, elapsed_s=60)
     assert not Patience(bundles=None, deadline_s=None).over(whole=99, idle_s=0, elapsed_s=1e9)

@@ -60,7 +60,7 @@ class Assembly:
         """Take a packet in."""
         announcement = self._harbour.announced.get(packet.session)
         if packet.kind == Kind.ANNOUNCEMENT:
-            announcement = announcement or self._harbour.announce(packet.session, packet.body)
+            announcement = announcement or self._announce(packet)
             length = None if announcement is None else 0
         else:
             length = None if announcement is None else _length(packet, announcement)
@@ -78,6 +78,12 @@ class Assembly:
                 self._try(block, partial)
         self._workshop.gather(wait=True)
 
+    def _announce(self, packet: Packet) -> Announcement | None:
+        announcement = self._harbour.announce(packet.session, packet.body)
+        for session in self._index.keys() - self._harbour.announced.keys():  # those that made room
+            del self._index[session]
+        return announcement
+
     def _take_symbol(self, packet: Packet, announcement: Announcement, length: int) -> None:
         block = Block(packet.session, packet.kind, packet.block)
         if self._has(block):
@@ -87,6 +93,7 @@ class Assembly:
         if partial is None:
             symbol_bytes = announcement.symbol_bytes
             partial = self._partials[block] = Partial(symbols_of(length, symbol_bytes), symbol_bytes)
+            self._bytes += partial.size
         before = partial.size
         if partial.add(packet.body):
             self.tally.taken += 1

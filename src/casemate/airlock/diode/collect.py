@@ -15,6 +15,7 @@ from casemate.airlock.diode.packet import SYMBOL_ID_BYTES
 _WINDOWS_MAX = 32
 _MORE_MIN = 8
 _MORE_SHARE = 16
+_COST_BYTES, _SYMBOL_COST_BYTES = 1000, 200
 
 
 class Partial:
@@ -35,8 +36,9 @@ class Partial:
 
     @property
     def size(self) -> int:
-        """The bytes that it holds."""
-        return len(self.packets) * self._packet_bytes
+        """The bytes that it costs, about; what Python adds to a small symbol is more than the symbol."""
+        kept = len(self.packets) * (self._packet_bytes + _SYMBOL_COST_BYTES)
+        return _COST_BYTES + kept + len(self._disputed) * _SYMBOL_COST_BYTES
 
     @property
     def numbers_max(self) -> int:

@@ -35,6 +35,7 @@ class Harbour:
         self.announced: dict[bytes, Announcement] = {}
         self.whole: dict[bytes, Outcome] = {}
         self.refused: dict[bytes, str] = {}
+        self._crowded = ""
 
     def resume(self) -> None:
         """Take up what an earlier process left; what is not in order is removed, beyond the limits left alone."""
@@ -63,8 +64,11 @@ class Harbour:
                 return None
             announcement.check_within(self.limits)
             self._make_room()
-        except CasemateError as why:
+        except BadInput as why:
             self.refuse(session, why)
+            return None
+        except Unavailable as why:  # not for ever: one of the others may become whole
+            self._crowded = f"{session.hex()}: {why}"
             return None
         if (self.into / session.hex()).is_dir():
             self.whole[session] = _whole(self.into / session.hex(), announcement)
@@ -87,8 +91,9 @@ class Harbour:
             self.refused[session] = f"{session.hex()}: {why}"
 
     def reasons(self) -> tuple[str, ...]:
-        """Why sessions were refused: the first few."""
-        return tuple(self.refused.values())[:_REASONS_MAX]
+        """Why sessions were refused: the last few."""
+        reasons = (*self.refused.values(), self._crowded)
+        return tuple(filter(None, reasons))[-_REASONS_MAX:]
 
     def outcomes(self) -> tuple[Outcome, ...]:
         """Every bundle seen; the lists of missing blocks are also written beside, as `<session>.missing.txt`."""

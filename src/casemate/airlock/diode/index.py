@@ -54,9 +54,10 @@ def _check_limits(manifest: Manifest, limits: LinkLimits) -> None:
     if not 1 <= len(manifest.files) <= limits.max_files:
         raise BadInput("index", expected=f"1 to {limits.max_files} files", found=len(manifest.files))
     for file in manifest.files:
-        if len(file.path) > limits.max_path_chars:
-            expected = f"paths of at most {limits.max_path_chars} characters"
-            raise BadInput("index", expected=expected, found=f"{file.path[:60]!a}… of {len(file.path)}")
+        size = len(file.path.encode())
+        if size > limits.max_path_bytes:
+            expected = f"paths of at most {limits.max_path_bytes} bytes"
+            raise BadInput("index", expected=expected, found=f"{file.path[:60]!a}… of {size}")
         if file.path.count("/") >= limits.max_depth:
             expected = f"at most {limits.max_depth} folders deep"
             raise BadInput("index", expected=expected, found=f"{file.path[:60]!a}, {file.path.count('/') + 1} deep")

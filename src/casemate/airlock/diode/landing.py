@@ -29,7 +29,7 @@ from casemate.store.staging import full_disk_named
 
 PREFIX = ".diode-"
 _NEW = ".new"
-_ANY = LinkLimits(max_files=1 << 62, max_depth=1 << 62, max_path_chars=1 << 62)
+_ANY = LinkLimits(max_files=1 << 62, max_depth=1 << 62, max_path_bytes=1 << 62)
 _MAKE = os.O_RDWR | os.O_CREAT
 
 

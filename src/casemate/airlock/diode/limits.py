@@ -23,5 +23,5 @@ class LinkLimits:
     max_block_symbols: int = SYMBOLS_MAX
     max_sessions: int = 8
     max_depth: int = 32
-    max_path_chars: int = 1024
+    max_path_bytes: int = 2048
     memory_bytes: int = 256 << 20

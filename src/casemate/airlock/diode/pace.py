@@ -1,8 +1,8 @@
 """A token bucket: how fast packets leave.
 
-Rules. Over any stretch of time no more leaves than the rate allows and one burst (10 ms, at most 256 KiB), and time lost
-beyond a burst is not made up for: a diode and its receiver have small buffers, and what overflows them is lost without a
-word. The clock comes in as an argument.
+Rules. Over any stretch of time no more leaves than the rate allows and one burst (10 ms, at most 256 KiB), and time
+lost beyond a burst is not made up for: a diode and its receiver have small buffers, and what overflows them is lost
+without a word. The clock comes in as an argument.
 """
 
 from __future__ import annotations

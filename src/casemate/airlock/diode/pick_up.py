@@ -108,6 +108,8 @@ class _Picker:
         """Use a whole file; whether it is not needed any more."""
         session = file.announcement.session
         announced = self._harbour.announce(session, file.announcement.to_bytes())
+        for gone in self._index.keys() - self._harbour.announced.keys():  # those that made room
+            del self._index[gone]
         if announced is None:
             return session in self._harbour.whole
         landing = self._harbour.landings.get(session)

@@ -43,7 +43,8 @@ def receive(
 ) -> Received:
     """Receive into a folder; `on_listening` is told the address that was bound, `on_whole` of each whole bundle."""
     patience, limits = patience or Patience(), limits or LinkLimits()
-    with open_harbour(into, limits) as harbour, closing(listening(address)) as door:
+    # bound first: what comes while earlier bundles are verified waits in the socket's buffer
+    with closing(listening(address)) as door, open_harbour(into, limits) as harbour:
         if on_listening:
             on_listening(bound_to(door))
         with Workshop() as workshop:
