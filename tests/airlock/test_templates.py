@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
+from casemate.airlock.formats import MODEL
 from casemate.airlock.hidden import hidden_character
 from casemate.airlock.model_configs import check_settings
 from casemate.airlock.report import Finding
 from casemate.airlock.templates import MAX_CHARS, check, looks_like_one
+from tests.airlock.conftest import Arrive, Inspected
 
 KNOWN = sorted((Path(__file__).parent / "templates").glob("*.jinja"))
 
@@ -254,6 +256,23 @@ def test_settings_without_code_are_clean() -> None:
 )  # fmt: skip
 def test_settings_that_name_code_or_change_words_are_refused(name: str, value: Any, message: str) -> None:
     assert message in told(check_settings(name, value))
+
+
+def test_templates_and_settings_are_read_wherever_a_model_brings_them(arrive: Arrive, inspected: Inspected) -> None:
+    files = {
+        "m/chat_template.jinja": b"{{ x.__class__ }}",
+        "m/good.jinja": KNOWN[0].read_bytes(),
+        "m/tokenizer_config.json": b'{"chat_template": "{{ x.__class__ }}"}',
+        "m/config.json": b'{"auto_map": {"AutoModel": "own.Own"}}',
+        "m/chat_template.md": b"{{ x.__class__ }}",  # which no library takes for one
+    }
+    report = inspected(arrive(files), allowed=MODEL)
+    found = {f.path: f.findings[0].found for f in report.refused}
+    assert found == {
+        "m/chat_template.jinja": "'__class__' in line 1 in chat_template.jinja",
+        "m/tokenizer_config.json": "'__class__' in line 1 in chat_template",
+        "m/config.json": "auto_map: {'AutoModel': 'own.Own'}",
+    }
 
 
 def test_only_texts_with_marks_look_like_templates() -> None:

@@ -50,6 +50,7 @@ FORMATS = {
                     "toml",
                     "srt",
                     "vtt",
+                    "jinja",
                     "pem",
                     "tfw",
                     "jgw",

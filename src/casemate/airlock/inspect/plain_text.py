@@ -1,10 +1,11 @@
-"""Plain text: notes, licences, class names, label lines, world files, settings."""
+"""Plain text: notes, licences, class names, label lines, world files, settings, chat templates."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from casemate.airlock import templates
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.report import Finding
 from casemate.airlock.text import read_text
@@ -24,4 +25,6 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # no
     tag = _PYTHON_TAG.search(text)
     if tag and file.suffix.lower() in {".yaml", ".yml"}:
         findings.append(Finding("yaml", "plain values", f"{tag[0][:60]}, which makes Python objects"))
+    if file.suffix.lower() == ".jinja":
+        findings += templates.check(text, file.name)
     return findings
