@@ -182,6 +182,7 @@ def test_a_migration_that_was_released_is_never_edited() -> None:
     assert {step.number: step.sha256 for step in MIGRATIONS} == {
         1: "313e2d4a2dc4b8825b329fcb31600f51dc33e1ae36252cfe2108b77eff03bd46",
         2: "286f85eed1c84e8a070ac0be9dc4715cd2e7f5f8fc10c4487f7c052f7b61d7d6",
+        3: "b9647e1e2c6ecd54793b716202ded5c149d7aff83e015fc718f362a495fef6b8",
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from casemate.errors import InspectionRefused
+from casemate.errors import DigestMismatch, InspectionRefused
 from casemate.store.digest import Digest
 
 FORMAT = "casemate-inspection/2"
@@ -74,6 +74,16 @@ class InspectionReport:
     scanners: Mapping[str, Mapping[str, str]]
     confinement: Mapping[str, bool | int]
 
+    @classmethod
+    def from_json(cls, data: bytes) -> InspectionReport:
+        """The report that `to_json` wrote; DigestMismatch if these are not its bytes."""
+        raw = json.loads(data)
+        files = tuple(_file(line) for line in raw["files"])
+        report = cls(files, tuple(raw["dropped"]), tuple(raw["allowed"]), raw["scanners"], raw["confinement"])
+        if report.to_json() != data:
+            raise DigestMismatch("inspection report", expected=Digest.of_bytes(data), found="another spelling of it")
+        return report
+
     @property
     def refused(self) -> tuple[InspectedFile, ...]:
         """The files in which something was found."""
@@ -103,6 +113,12 @@ class InspectionReport:
         files = ",\n  ".join(json.dumps(file.to_json(), sort_keys=True) for file in self.files)
         lines.append(f'"files": [\n  {files}\n ]')
         return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
+
+
+def _file(line: Mapping[str, Any]) -> InspectedFile:
+    findings = tuple(Finding(**finding) for finding in line["findings"])
+    digest, scanners = Digest.parse(line["digest"]), tuple(line["scanners"])
+    return InspectedFile(line["path"], digest, line["size"], line["type"], scanners, findings, line["inside"])
 
 
 def require_clean(report: InspectionReport) -> None:

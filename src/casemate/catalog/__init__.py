@@ -10,6 +10,7 @@ from casemate.catalog.catalog import Catalog
 from casemate.catalog.entries import KINDS, Entry, NewEntry
 from casemate.catalog.journal import Act, Head, Journal, JournalLine, Sign, verify
 from casemate.catalog.lineage import Edge, Lineage
+from casemate.catalog.passages import Channel, Passage
 from casemate.catalog.people import ROLES, Person
 from casemate.catalog.projects import SITE_KINDS, SITE_PROJECT, Project
 from casemate.catalog.raising import Change
@@ -27,6 +28,7 @@ __all__ = [
     "Act",
     "Catalog",
     "Change",
+    "Channel",
     "Edge",
     "Entry",
     "EntryPage",
@@ -38,6 +40,7 @@ __all__ = [
     "Lineage",
     "NewEntry",
     "NewRun",
+    "Passage",
     "Person",
     "Project",
     "Reader",

@@ -16,11 +16,12 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, select
 
-from casemate.catalog import entries, journal, people, projects, raising, runs, schema, spread
+from casemate.catalog import entries, journal, passages, people, projects, raising, runs, schema, spread
 from casemate.catalog.audit import audit
 from casemate.catalog.database import Database
 from casemate.catalog.entries import Entry, NewEntry
 from casemate.catalog.journal import Head, Journal, Sign
+from casemate.catalog.passages import Passage
 from casemate.catalog.people import Person
 from casemate.catalog.projects import Project
 from casemate.catalog.raising import Change, Moved
@@ -105,11 +106,22 @@ class Catalog:
         return self.register_all([new], by=by, reason=reason, sign=sign)[0]
 
     def register_all(
-        self, news: Sequence[NewEntry], *, by: Reader, reason: str = "", sign: Sign | None = None
+        self,
+        news: Sequence[NewEntry],
+        *,
+        by: Reader,
+        reason: str = "",
+        sign: Sign | None = None,
+        passed: Passage | None = None,
     ) -> tuple[Entry, ...]:
-        """Write several entries, each with its line, or none of them; parents may be earlier ones of the same batch."""
+        """Write several entries, each with its line, or none of them; parents may be earlier ones of the same batch.
+
+        `passed` is the bundle that they came in or went out with: its number is spent in the same act, or NameTaken.
+        """
 
         def work(connection: Connection) -> Iterator[_Done[Entry]]:
+            if passed is not None:
+                passages.add(connection, self.site, passed, by)
             for new in news:
                 entry, record = entries.register(connection, self.site, new, by)
                 yield _Done(entry, entry.marking, entry.id, record, {"digest": str(entry.digest)}, str(new))
@@ -133,6 +145,12 @@ class Catalog:
             return _Done(entry, original.marking.join(entry.marking), entry.id, record, facts)
 
         return self._act(by, "entry.lower", str(new), reason, sign, work)
+
+    def registered(self, identifiers: Iterable[str]) -> frozenset[str]:
+        """Which of these identifiers are of entries, whatever their marking. Not for readers: for whoever tidies up."""
+        with self._database.reading() as connection:
+            wanted = select(schema.entry.c.id).where(schema.entry.c.id.in_(list(identifiers)))
+            return frozenset(connection.execute(wanted).scalars())
 
     # ── Spills ───────────────────────────────────────────────────────────────────────────────────────────────────────
     def spread(self, entry_ids: Iterable[str], *, by: Reader) -> Spread:

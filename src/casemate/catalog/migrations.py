@@ -96,6 +96,16 @@ MIGRATIONS = (
         (),
         keeping=(("entry", ("id", "kind", "project", "digest", "facts", "author", "created")),),
     ),
+    Migration(
+        3,
+        "the numbers of bundles on each channel",
+        (
+            """CREATE TABLE passage (peer VARCHAR NOT NULL, direction VARCHAR NOT NULL,
+            marking VARCHAR NOT NULL REFERENCES marking (text), sequence INTEGER NOT NULL, manifest VARCHAR NOT NULL,
+            previous VARCHAR NOT NULL, PRIMARY KEY (peer, direction, marking, sequence))""",
+        ),
+        append_only=("passage",),
+    ),
 )
 
 

@@ -1,8 +1,8 @@
 """The tables as queries see them; `migrations` makes them.
 
 Rules. Every table that a reader may ask about has a `marking`, which points into the table of distinct markings. No
-column counts anything, but the journal's position, which no reader is ever shown. Portable: text, integers and JSON
-kept as text; what only SQLite knows is in `sqlite`.
+column counts anything, but the journal's position, which no reader is ever shown, and the numbers of a channel, which
+count what is at its marking. Portable: text, integers and JSON kept as text; what only SQLite knows is in `sqlite`.
 """
 
 from __future__ import annotations
@@ -91,6 +91,17 @@ run = Table(
     Column("workdir", Text, nullable=False),
     Column("inputs", Text, nullable=False),
     Column("facts", Text, nullable=False),
+)
+
+passage = Table(
+    "passage",
+    METADATA,
+    Column("peer", String, primary_key=True),
+    Column("direction", String, primary_key=True),
+    Column("marking", String, ForeignKey("marking.text"), primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("manifest", String, nullable=False),
+    Column("previous", String, nullable=False),
 )
 
 journal = Table(

@@ -16,18 +16,20 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from casemate.catalog import entries, journal, lineage, people, projects, runs, schema
+from casemate.catalog import entries, journal, lineage, passages, people, projects, runs, schema
 from casemate.catalog.database import Database
 from casemate.catalog.entries import Entry
 from casemate.catalog.journal import JournalLine
 from casemate.catalog.lineage import Lineage
 from casemate.catalog.paging import PAGE_LIMIT, Where, among, newest_first
+from casemate.catalog.passages import Channel, Passage
 from casemate.catalog.people import Person
 from casemate.catalog.projects import Project
 from casemate.catalog.runs import Run
 from casemate.catalog.site import Reader, Site
 from casemate.catalog.text import is_id, is_id_prefix
 from casemate.errors import BadInput, NotAllowed, NotFound
+from casemate.markings import Marking
 from casemate.markings.policy import fold
 from casemate.store.digest import Digest
 
@@ -167,6 +169,11 @@ class View:
         """The run whose identifier is or begins with `text`; NotFound, or BadInput if several begin so."""
         with self._seen() as (connection, seen):
             return runs.get(connection, self._site, seen, text)
+
+    def passages(self, peer: str, direction: str, marking: Marking) -> tuple[Passage, ...]:
+        """The bundles that passed on a channel, by number; none for who may not read the channel's marking."""
+        with self._seen() as (connection, _):
+            return passages.of_channel(connection, self._site, Channel(peer, direction, marking), self.reader)
 
     def projects(self) -> tuple[Project, ...]:
         """The projects, by name."""

@@ -12,12 +12,12 @@ import sys
 import click
 
 from casemate import __version__
-from casemate.cli import catalog, data, demo, gates, people, runs, scenes, site
+from casemate.cli import airlock, catalog, data, demo, diode, gates, packs, people, runs, scenes, site, spills
 from casemate.errors import CasemateError
 
 _HELP = """Casemate, the AI factory for networks that never touch the Internet.
 
-From raw, marked data to a released model that answers: import, train, evaluate, approve, release, detect. Every act is
+From raw, marked data to a released model that answers: airlock, train, evaluate, approve, release, detect. Every act is
 signed by the person whose key is unlocked (--key or CASEMATE_KEY), and every act and refusal is in the journal."""
 
 
@@ -27,7 +27,7 @@ def root() -> None:
     """Group of all commands."""
 
 
-for module in (site, people, data, runs, gates, scenes, catalog, demo):
+for module in (site, people, data, airlock, packs, diode, runs, gates, scenes, catalog, spills, demo):
     for command in module.COMMANDS:
         root.add_command(command)
 

@@ -54,10 +54,11 @@ def approve(caller: Caller, report: str, reason: str, reject: bool) -> None:
 @click.argument("report")
 @click.option("--name", required=True, help="Name of the release.")
 @click.option("--days", type=int, help="How long it is valid; the policy's figure when absent.")
+@click.option("--for-site", "sites", multiple=True, help="Another site where it is valid too; may be repeated.")
 @acting
-def release(caller: Caller, report: str, name: str, days: int | None) -> None:
+def release(caller: Caller, report: str, name: str, days: int | None, sites: tuple[str, ...]) -> None:
     """Put the model of REPORT into production: the gate checks everything again and the site signs."""
-    entry = caller.factory().release(report, name=name, days=days)
+    entry = caller.factory().release(report, name=name, days=days, sites=sites)
     caller.emit(entry, lambda: facts(entry))
 
 

@@ -10,7 +10,27 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from casemate.factory import datasets, judging, members, proving, reading, releases, serving, training
+from casemate.factory import (
+    crossing,
+    datasets,
+    deliveries,
+    incoming,
+    judging,
+    lowering,
+    members,
+    outgoing,
+    passage,
+    peers,
+    proving,
+    reading,
+    receipts,
+    releases,
+    reporting,
+    serving,
+    spills,
+    taking,
+    training,
+)
 from casemate.factory.desk import Desk, Progress, open_desk, utc_now
 from casemate.factory.founding import init_site, new_key, serve_agent
 
@@ -42,6 +62,33 @@ class Factory(Desk):
     set_policy = members.set_policy
 
     import_dataset = datasets.import_dataset
+
+    take_bundle = incoming.take_bundle
+    take_folder = deliveries.take_folder
+    trust_pack = deliveries.trust_pack
+    is_bundle = staticmethod(reporting.is_bundle)
+    inspect = reporting.inspect
+    order_reports = reporting.order_reports
+    verify_bundle = reporting.verify_bundle
+    waiting = passage.waiting
+    decide = passage.decide
+    carry_out = taking.carry_out
+    ask_out = outgoing.ask_out
+    seal = outgoing.seal
+    ask_lower = lowering.ask_lower
+    # The last of each is called like its module, and hides it from here on.
+    write_receipts = receipts.write_receipts
+    read_receipts = receipts.read_receipts
+    receipts = receipts.receipts
+    add_peer = peers.add_peer
+    remove_peer = peers.remove_peer
+    peers = peers.peers
+    diode_send = crossing.diode_send
+    diode_drop = crossing.diode_drop
+    diode_receive = crossing.diode_receive
+    spill = spills.spill
+    ask_restore = spills.ask_restore
+    notice = spills.notice
 
     train = training.train
     resume = training.resume

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from casemate.airlock.exchange import ExchangePolicy
 from casemate.catalog import Catalog, Entry, Person, Reader, View
 from casemate.catalog.catalog import JOURNALLED
 from casemate.errors import BadInput, BadSignature, CasemateError, NotAllowed, NotFound
@@ -47,6 +48,7 @@ class Desk:
     reader: Reader
     pen: Signer
     trust: Trust
+    officer: PublicKey
     now: Callable[[], datetime]
 
     @property
@@ -57,6 +59,10 @@ class Desk:
     def gate_policy(self) -> GatePolicy:
         """The gate's policy in force."""
         return policies.read_gates(self.view, self.store, self.trust, now=self.now())
+
+    def exchange_policy(self) -> ExchangePolicy:
+        """The policy of exchange in force."""
+        return policies.read_exchange(self.view, self.store, self.officer)
 
     def sign(self, act: bytes) -> Mapping[str, Any]:
         """The signature of who acts over an act, as the journal keeps it."""
@@ -111,7 +117,7 @@ def open_desk(
     policies.require_latest_markings(root, view)
     trust = policies.read_trust(view, store, officer)
     _refuse_untrusted(catalog, reader, trust, pen)
-    return Desk(site, catalog, store, person, reader, pen, trust, now)
+    return Desk(site, catalog, store, person, reader, pen, trust, officer, now)
 
 
 def read_officer(root: Path, settings: SiteToml) -> PublicKey:

@@ -21,8 +21,9 @@ from casemate.factory.site import read_settings
 from casemate.modalities import find, names
 
 _NEEDED = (
-    "click", "cryptography", "jinja2", "matplotlib", "numpy", "onnx", "onnxruntime", "pillow",
-    "pydantic", "rasterio", "rich", "safetensors", "scipy", "shapely", "sqlalchemy", "torch",
+    "click", "cryptography", "cyclonedx-python-lib", "fastcdc", "jinja2", "matplotlib", "miniaudio", "numpy", "onnx",
+    "onnxruntime", "picklescan", "pillow", "pyarrow", "pydantic", "pypdf", "raptorq", "rasterio", "rich", "safetensors",
+    "scipy", "shapely", "sqlalchemy", "torch", "yara-python", "zstandard",
 )  # fmt: skip
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _LEAST_FREE_BYTES = 5 * 10**9
@@ -73,7 +74,7 @@ def _learnable() -> Iterator[Check]:
 
 
 def _outside() -> Iterator[Check]:
-    yield Check("reaches outside", "ok", "nothing: no code of Casemate opens a connection beyond this machine")
+    yield Check("reaches outside", "ok", "nothing by itself: 'diode send' and 'pack build' do, when they are asked to")
     found = [name for name in _PROXIES if os.environ.get(name)]
     if found:
         yield Check("proxy variables", "note", f"{', '.join(found)}: set, and never used nor passed to runs")

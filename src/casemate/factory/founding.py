@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from casemate.airlock.exchange import ExchangePolicy
 from casemate.catalog import Catalog, Person, Reader
 from casemate.errors import AboveCeiling, BadInput, NameTaken
 from casemate.factory import policies
@@ -116,7 +117,12 @@ def _fill_catalog(root: Path, founding: Founding, site_key: PublicKey, now: Call
     lowest = founding.policy.lowest
     catalog.add_project(policies.SITE_PROJECT, lowest, by=by, members=[person.name], reason=reason, sign=sign)
     trust = Trust((trusted(person.name, pen.public, {"officer"}, now()), trusted("site", site_key, {"site"}, now())), 1)
-    texts = {"markings": founding.policy.text, "gates": GatePolicy.shipped().text, "trust": trust.to_toml()}
+    texts = {
+        "markings": founding.policy.text,
+        "gates": GatePolicy.shipped().text,
+        "trust": trust.to_toml(),
+        "exchange": ExchangePolicy.shipped().text,
+    }
     for policy, text in texts.items():
         envelope = policies.signed(policy, text, pen, serial=1)
         policies.put_in_force(root, catalog, store, policy, envelope, serial=1, by=by, reason=reason, sign=sign)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from casemate.airlock.exchange import ExchangePolicy
 from casemate.catalog import Person, Project
 from casemate.errors import BadInput, NotAllowed
 from casemate.factory import policies
@@ -25,7 +26,7 @@ def add_person(
 ) -> dict[str, Any]:
     """Admit a person: clearance, key, and what the key may sign. Officers only."""
     with desk.act("person.add", f"person {name}"):
-        _require_officer(desk, f"person {name}")
+        require_officer(desk, f"person {name}")
         public = PublicKey.from_json(public_key.read_bytes(), thing=str(public_key))
         cleared = desk.site.policy.parse_clearance(clearance)
         signing = roles & _TRUSTED_ROLES
@@ -45,7 +46,7 @@ def people(desk: Desk) -> list[dict[str, Any]]:
 def revoke_key(desk: Desk, name: str, *, reason: str) -> dict[str, Any]:
     """Withdraw trust from a person's keys, and end their sessions. Officers only."""
     with desk.act("key.revoke", f"person {name}"):
-        _require_officer(desk, f"key of {name}")
+        require_officer(desk, f"key of {name}")
         person = desk.view.person(name)
         keys = tuple(replace(key, revoked=True) if key.name == name else key for key in desk.trust.keys)
         if keys != desk.trust.keys:
@@ -73,18 +74,26 @@ def policy_text(desk: Desk, name: str) -> str:
 
 
 def set_policy(desk: Desk, name: str, file: Path, *, reason: str) -> dict[str, Any]:
-    """Put a new version of the policy of markings or of the gate in force. Officers only."""
+    """Put a new version of the policy of markings, of the gate or of exchange in force. Officers only."""
     with desk.act("policy.set", f"policy {name}"):
-        _require_officer(desk, f"policy {name}")
-        if name not in {"markings", "gates"}:
-            raise BadInput("policy", expected="markings or gates", found=name)
-        serial = int(policies.latest(desk.view, name).facts["serial"]) + 1
-        envelope = policies.signed(name, file.read_text(encoding="utf-8"), desk.pen, serial=serial)
-        entry = policies.put_in_force(
-            desk.site.root, desk.catalog, desk.store, name, envelope,
-            serial=serial, by=desk.reader, reason=reason, sign=desk.sign,
-        )  # fmt: skip
-        return {"policy": name, "serial": serial, "id": entry.id, "digest": str(entry.digest)}
+        if name not in {"markings", "gates", "exchange"}:
+            raise BadInput("policy", expected="markings, gates or exchange", found=name)
+        return change_policy(desk, name, file.read_text(encoding="utf-8"), reason=reason)
+
+
+def change_policy(desk: Desk, name: str, text: str, *, reason: str) -> dict[str, Any]:
+    """Put the next version of a policy in force; officers only."""
+    require_officer(desk, f"policy {name}")
+    if name == "exchange":
+        for peer in ExchangePolicy.from_toml(text).peers:
+            desk.catalog.site.admit(desk.site.policy.parse(peer.ceiling), thing=f"ceiling of {peer.name}")
+    serial = int(policies.latest(desk.view, name).facts["serial"]) + 1
+    envelope = policies.signed(name, text, desk.pen, serial=serial)
+    entry = policies.put_in_force(
+        desk.site.root, desk.catalog, desk.store, name, envelope,
+        serial=serial, by=desk.reader, reason=reason, sign=desk.sign,
+    )  # fmt: skip
+    return {"policy": name, "serial": serial, "id": entry.id, "digest": str(entry.digest)}
 
 
 def _trust(desk: Desk, trust: Trust, reason: str) -> None:
@@ -95,7 +104,8 @@ def _trust(desk: Desk, trust: Trust, reason: str) -> None:
     )  # fmt: skip
 
 
-def _require_officer(desk: Desk, thing: str) -> None:
+def require_officer(desk: Desk, thing: str) -> None:
+    """Refuse whoever is not the officer whose key `site.toml` pins."""
     # The trust file and the policies are good only under the key that site.toml pins.
     if desk.pen.public.keyid != desk.site.settings.officer_keyid:
         raise NotAllowed(thing, expected="the officer whose key signs the site's policies", found=desk.person.name)

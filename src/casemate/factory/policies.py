@@ -1,4 +1,4 @@
-"""The site's policies: markings, gates, trust. TOML, signed by the officer, versioned in the catalog.
+"""The site's policies: markings, gates, trust, exchange. TOML, signed by the officer, versioned in the catalog.
 
 Rules. A policy in force is the latest version in the catalog; its envelope is an object of the store, and the file in
 `policy/` is a copy to read with `cat`. Only the policy of markings is read from its file, because the catalog needs it
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from casemate.airlock.exchange import ExchangePolicy, load_exchange, sign_exchange
 from casemate.catalog import Catalog, Entry, NewEntry, Reader, Sign, View, projects
 from casemate.errors import BadInput, BadSignature, NotFound
 from casemate.gates import GatePolicy, load_policy, sign_policy
@@ -23,7 +24,7 @@ from casemate.store import Digest, ObjectStore, get_bytes, put_bytes
 
 MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
 SITE_PROJECT = projects.SITE_PROJECT
-NAMES = ("markings", "gates", "trust")
+NAMES = ("markings", "gates", "trust", "exchange")
 
 
 def sign_markings(text: str, pen: Signer) -> bytes:
@@ -73,6 +74,11 @@ def read_gates(view: View, store: ObjectStore, trust: Trust, *, now: datetime) -
     return load_policy(text_of(store, entry), envelope_of(store, entry), trust, now=now)
 
 
+def read_exchange(view: View, store: ObjectStore, officer: PublicKey) -> ExchangePolicy:
+    """The policy of exchange in force."""
+    return load_exchange(envelope_of(store, latest(view, "exchange")), officer)
+
+
 def require_latest_markings(root: Path, view: View) -> None:
     """Refuse a policy of markings that was put back."""
     found = Digest.of_file(root / "policy" / "markings.dsse.json")
@@ -93,6 +99,8 @@ def signed(name: str, text: str, pen: Signer, *, serial: int) -> bytes:
             if trust.serial != serial:
                 raise BadInput("trust file", expected=f"serial {serial}", found=trust.serial)
             return sign_trust(trust, pen)[1]
+        case "exchange":
+            return sign_exchange(ExchangePolicy.from_toml(text), pen)
         case _:
             raise BadInput("policy", expected=" or ".join(NAMES), found=name)
 

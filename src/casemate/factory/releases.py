@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from casemate.catalog import Entry, NewEntry
 from casemate.errors import NotAllowed
-from casemate.factory import casefile, judging
+from casemate.factory import casefile, judging, peers
 from casemate.factory.desk import Desk
 from casemate.factory.policies import SITE_PROJECT
 from casemate.factory.reading import entry_row
@@ -26,8 +26,10 @@ from casemate.store import Digest, get_bytes, get_manifest, put_bytes, put_folde
 RELEASE, MODEL_SIGNATURE, SITE_KEY = "release.dsse.json", "model.sig", "site.pem"
 
 
-def release(desk: Desk, report: str, *, name: str, days: int | None = None) -> dict[str, Any]:
-    """Put the model of a report into production: everything is checked again, then the site signs."""
+def release(
+    desk: Desk, report: str, *, name: str, days: int | None = None, sites: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Put the model of a report into production, here and on other `sites`: all is checked again, the site signs."""
     with desk.act("release", f"report {report} as {name}"):
         entry = desk.view.find(report, kind="report")
         desk.project_marking(entry.project)
@@ -39,10 +41,16 @@ def release(desk: Desk, report: str, *, name: str, days: int | None = None) -> d
         decisions = list(_decisions(desk, entry))
         signed = sign_release(
             case, judging.verdict_of(desk, entry), [envelope for _, envelope in decisions],
-            unlock(desk.site.site_key, None), trust=desk.trust, now=desk.now(), sites=[desk.site.name],
+            unlock(desk.site.site_key, None), trust=desk.trust, now=desk.now(), sites=_sites(desk, sites),
             not_after=desk.now() + timedelta(days=days) if days is not None else None,
         )  # fmt: skip
         return entry_row(_register(desk, signed, entry, model, decisions))
+
+
+def _sites(desk: Desk, others: Sequence[str]) -> list[str]:
+    """Where a release is valid: here, and on sites to which things may go."""
+    policy = desk.exchange_policy()
+    return [desk.site.name, *(policy.peer(name, "out").name for name in dict.fromkeys(others))]
 
 
 def _case(desk: Desk, report: Entry, model: Entry, held_out: Entry, name: str) -> Case:
@@ -127,7 +135,8 @@ def revoke(desk: Desk, name: str, *, reason: str) -> dict[str, Any]:
     with desk.act("revoke", f"release {name}"):
         entry = desk.view.find(name, kind="release")
         released = Envelope.from_json(judging.file_of(desk, entry, RELEASE), thing=f"release {entry.name}")
-        envelope = sign_revocation(released, reason, desk.pen, trust=desk.trust, now=desk.now())
+        made_under = peers.origin_trust(desk, entry)
+        envelope = sign_revocation(released, reason, desk.pen, trust=desk.trust, now=desk.now(), made_under=made_under)
         digest = put_bytes(desk.store, envelope.to_json())
         called = f"{entry.name} withdrawn by {desk.person.name}"
         # In the site's project: whoever withdraws need not be a member of the release's.

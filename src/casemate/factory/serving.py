@@ -7,7 +7,7 @@ from typing import Any
 
 from casemate.catalog import Entry
 from casemate.errors import BadInput
-from casemate.factory import judging
+from casemate.factory import judging, peers
 from casemate.factory.desk import Desk, Progress
 from casemate.serving import LoadedRelease
 from casemate.serving import detect as answer
@@ -17,19 +17,32 @@ from casemate.store import get_bytes, get_manifest
 
 def load(desk: Desk, entry: Entry) -> LoadedRelease:
     """The release of an entry with its model laid out, if it holds here and now."""
+    trust = peers.origin_trust(desk, entry)
     manifest = get_manifest(desk.store, entry.digest)
     approvals = [get_bytes(desk.store, f.digest) for f in manifest.files if f.path.startswith("approvals/")]
-    revocations = [get_bytes(desk.store, other.digest) for other in desk.view.walk(kind="revocation")]
     return load_release(
         judging.file_of(desk, entry, "release.dsse.json"),
         approvals,
         desk.store,
         desk.site.shelf,
-        trust=desk.trust,
-        revocations=revocations,
+        trust=trust,
+        revocations=_withdrawals(desk, entry, theirs=True),
+        ours=desk.trust,
+        our_revocations=_withdrawals(desk, entry, theirs=False),
         now=desk.now(),
         site=desk.site.name,
     )
+
+
+def _withdrawals(desk: Desk, release: Entry, *, theirs: bool) -> list[bytes]:
+    """Every withdrawal that the site which made a release signed, or (not `theirs`) that this site did."""
+    maker = (release.facts.get("origin") or {}).get("site")
+    found = []
+    for entry in desk.view.walk(kind="revocation"):
+        signer = (entry.facts.get("origin") or {}).get("site")
+        if (signer == maker) if theirs else (signer is None and maker is not None):
+            found.append(get_bytes(desk.store, entry.digest))
+    return found
 
 
 def detect(

@@ -4,10 +4,13 @@ Layout of a site's folder:
 
     site.toml            settings; unknown keys are an error
     officer.pub.json     root of trust: the officer's public key, pinned by its id in site.toml
-    policy/              markings.toml, gates.toml, trust.toml, each with its envelope (.dsse.json)
+    policy/              markings.toml, gates.toml, trust.toml, exchange.toml, each with its envelope (.dsse.json)
     catalog.sqlite       entries, lineage, journal
     objects/             bytes by digest
-    quarantine/          what arrives waits here
+    quarantine/          what arrives is copied here and inspected
+    receiving/           parts of bundles, until a bundle is whole
+    waiting/             inspected deliveries, until two people have decided
+    channels/            locks of the channels to other sites
     shelf/               models of loaded releases, verified at every load
     runs/                one folder a run: plan.json, inputs, checkpoints, outputs, metrics, log
     keys/site.key        signs releases after the gate's checks; readable by the site's account alone
@@ -97,6 +100,21 @@ class Site:
     def runs(self) -> Path:
         """Where runs work."""
         return self.root / "runs"
+
+    @property
+    def waiting(self) -> Path:
+        """Where inspected deliveries wait for two people."""
+        return self.root / "waiting"
+
+    @property
+    def receiving(self) -> Path:
+        """Where the parts of bundles gather until a bundle is whole."""
+        return self.root / "receiving"
+
+    @property
+    def channels(self) -> Path:
+        """Locks of the channels to other sites."""
+        return self.root / "channels"
 
     @property
     def shelf(self) -> Path:

@@ -104,11 +104,17 @@ def release(
     return Released(checked, envelope, model_signature)
 
 
-def revoke(released: Envelope, reason: str, pen: Signer, *, trust: Trust, now: datetime) -> Envelope:
-    """Sign that a release may not be used any more; `pen` is a site's or an officer's."""
+def revoke(
+    released: Envelope, reason: str, pen: Signer, *, trust: Trust, now: datetime, made_under: Trust | None = None
+) -> Envelope:
+    """Sign that a release may not be used any more; `pen` is a site's or an officer's.
+
+    A release of another site is read under the trust file that it was `made_under`; whoever withdraws it here signs
+    under ours.
+    """
     if not reason.strip():
         raise BadInput("revocation reason", expected="a reason", found="none")
-    release, _ = read_release(released, trust)
+    release, _ = read_release(released, made_under or trust)
     key = _may_release(pen, trust, now, f"revocation of {release.name}")
     revocation = Revocation(Digest(released.hex), Digest(released.payload_hex), reason, key.name, aware(now))
     return pen.sign(revocation_statement(revocation))

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from casemate.errors import BadInput, DigestMismatch
-from casemate.gates.release_check import Release, check, read_release
+from casemate.gates.release_check import Release, check, read_release, refuse_revoked
 from casemate.signing.envelope import Envelope
 from casemate.signing.trust import Trust
 from casemate.store.checkout import checkout
@@ -47,10 +47,14 @@ def load(
     revocations: Iterable[bytes],
     now: datetime,
     site: str,
+    ours: Trust | None = None,
+    our_revocations: Iterable[bytes] = (),
 ) -> LoadedRelease:
     """The release, if it holds at `site` and `now`, with its model laid out under `shelf`.
 
-    `release`, `approvals` and `revocations` are the envelopes' files; `revocations` is every one that the site has.
+    `release`, `approvals` and `revocations` are the envelopes' files; `trust` is that of the site which released, and
+    `revocations` is every one of its that is known here. A site that loads another's release also gives its own trust
+    file and revocations (`ours`, `our_revocations`): it withdraws what it loads, whoever released it.
     BadInput or BadSignature for what is not as it was signed, Revoked outside its time or when withdrawn, NotAllowed
     and GateClosed for approvals that do not suffice, DigestMismatch naming a file with other bytes, NotFound for bytes
     that are not in the store.
@@ -66,6 +70,8 @@ def load(
         model=claimed.model,
         revocations=[Envelope.from_json(data, thing=f"revocation {n}") for n, data in enumerate(revocations, 1)],
     )
+    withdrawn = [Envelope.from_json(data, thing=f"our revocation {n}") for n, data in enumerate(our_revocations, 1)]
+    refuse_revoked(envelope, held.name, withdrawn, ours or trust)
     model_dir = _laid_out(store, get_manifest(store, held.model), shelf / held.model.hex)
     return LoadedRelease(held, Digest(envelope.hex), model_dir, _calibration(store, held.calibration, shelf))
 

@@ -1,0 +1,196 @@
+"""The way in, first half: a bundle of a peer is received, verified, rebuilt, inspected, and waits for two people.
+
+Rules. Signatures and place in the channel come before any byte is copied; every object is verified before anything is
+inspected; what is refused gets a signed receipt that says why. A bundle is taken for its peer's officer's word only
+within the ceiling that our officer gave that peer. The same bundle twice is harmless, and said.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from casemate.airlock import Admitted, AdmittedFile, require_clean
+from casemate.airlock.bundle import BundleManifest, Carried, Head, read_head, rebuild, receive, verify_head
+from casemate.airlock.exchange import Peer
+from casemate.airlock.ledger import Link, Place, place
+from casemate.airlock.waiting import OBJECTS, Waiting
+from casemate.errors import BadInput, BadMarking, CasemateError, NotAllowed, Refused
+from casemate.factory import passage, peers, receipts
+from casemate.factory.desk import Desk, Progress
+from casemate.factory.holdings import Laid, refuse_borrowed, require_theirs
+from casemate.factory.inspecting import formats_of, inspected
+from casemate.markings import Marking
+from casemate.modalities import find
+from casemate.store import Digest, Manifest
+
+TREE = "tree"
+_LEFT_BEHIND_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A bundle whose signature holds: from whom, with which trust file, where it stands in its channel."""
+
+    head: Head
+    peer: Peer
+    marking: Marking
+    place: Place
+    trust: bytes | None
+
+
+def take_bundle(
+    desk: Desk, source: Path, *, project: str, reason: str, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Receive a bundle, or one of its volumes; once whole and clean, it waits for the decision of two people."""
+    with desk.act("airlock.in", f"bundle {source.name}"):
+        desk.project_marking(project)
+        arrived = _arrived(desk, source)
+        label = arrived.head.manifest.label
+        if arrived.place.replay:
+            subject = f"bundle {label.sequence} of {label.source}"
+            desk.catalog.journal.append(
+                desk.reader, "airlock.replay", subject, marking=arrived.marking, sign=desk.sign,
+                facts={"manifest": arrived.head.digest.hex},
+            )  # fmt: skip
+            return _told(arrived, "already taken in")
+        waits = _waits(desk, arrived)
+        if waits:
+            return {**_told(arrived, "waiting"), **waits}
+        desk.site.receiving.mkdir(mode=0o700, exist_ok=True)
+        got = receive(source, desk.site.receiving, arrived.head, progress=progress)
+        if got.missing:
+            return {**_told(arrived, "incomplete"), "missing": list(got.missing)}
+        try:
+            row = _prepare(desk, arrived, got.folder, project, reason, progress)
+        except Refused as no:
+            receipts.refuse(desk, arrived.head.manifest, arrived.marking, arrived.place, str(no))
+            raise
+        finally:
+            shutil.rmtree(got.folder)
+        return {**_told(arrived, "waiting"), **row}
+
+
+def _arrived(desk: Desk, source: Path) -> Arrived:
+    """Everything that can be said of a bundle before a byte of its parts is read."""
+    head = read_head(source)
+    label = head.manifest.label
+    if label.destination != desk.site.name:
+        raise NotAllowed(f"bundle of {label.source}", expected=f"one for {desk.site.name}", found=label.destination)
+    peer = desk.exchange_policy().peer(label.source, "in")
+    offered = peers.offered(head)
+    verify_head(head, peers.trust_of(desk, peer, offered), desk.now())
+    marking = desk.site.policy.parse(label.marking)
+    peers.require_within(desk, peer, marking, f"bundle {label.sequence} of {peer.name}")
+    desk.catalog.site.admit_from(marking, desk.reader, thing=f"bundle {label.sequence} of {peer.name}")
+    for entry in head.manifest.entries:
+        if not desk.site.policy.parse(entry.marking).within(marking):
+            thing = f"marking of {entry.kind} {entry.name}"
+            raise BadMarking(thing, expected=f"one within {marking}, the bundle's", found=entry.marking)
+    link, taken = Link(head.digest.hex, label.previous), peers.channel(desk, peer.name, "in", marking)
+    where = place(taken, label.sequence, link, channel=f"{peer.name} at {marking}")
+    return Arrived(head, peer, marking, where, offered)
+
+
+def _prepare(
+    desk: Desk, arrived: Arrived, folder: Path, project: str, reason: str, progress: Progress | None
+) -> dict[str, Any]:
+    manifest = arrived.head.manifest
+    waiting = Waiting(desk.site.waiting)
+    with waiting.preparing() as place_:
+        prepared = place_ / "delivery"
+        (prepared / OBJECTS).mkdir(parents=True)
+        require_theirs(desk, arrived.peer.name, arrived.marking, manifest, folder)
+        rebuild(folder, manifest, desk.store, prepared / OBJECTS, progress=progress)
+        refuse_borrowed(desk, arrived.peer.name, arrived.marking, manifest, prepared / OBJECTS)
+        entries = [_inspect(desk, entry, prepared, number, progress) for number, entry in enumerate(manifest.entries)]
+        shutil.rmtree(prepared / TREE)
+        for name in ("manifest.json", "manifest.dsse.json", "objects.jsonl"):
+            shutil.copyfile(folder / name, prepared / name)
+        facts = {
+            "peer": arrived.peer.name, "reason": reason, "project": project, "manifest": arrived.head.digest.hex,
+            "sequence": manifest.label.sequence, "previous": manifest.label.previous,
+            "missing": list(arrived.place.missing), "late": arrived.place.late, "entries": entries,
+            "trust": str(Digest.of_bytes(arrived.trust)) if arrived.trust else "",
+        }  # fmt: skip
+        if arrived.trust:
+            (prepared / "trust.dsse.json").write_bytes(arrived.trust)
+        title = f"bundle {manifest.label.sequence} of {arrived.peer.name}"
+        return wait(desk, waiting, prepared, title, arrived.marking, facts)
+
+
+def wait(
+    desk: Desk, waiting: Waiting, prepared: Path, title: str, marking: Marking, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Let a delivery wait, and put the order to take it in on record."""
+    _tidy_up(desk, waiting)
+    identifier = desk.catalog.new_id()
+    waiting.keep(prepared, identifier)
+    try:
+        return passage.row(desk, passage.ask(desk, "in", title, marking, facts, identifier=identifier))
+    except CasemateError:
+        waiting.discard(identifier)
+        raise
+
+
+def _tidy_up(desk: Desk, waiting: Waiting) -> None:
+    """Remove what lies here without its order, because whoever brought it was cut off between the two."""
+    left = waiting.waiting(idle_s=_LEFT_BEHIND_S)
+    for identifier in set(left) - desk.catalog.registered(left):
+        waiting.discard(identifier)
+
+
+def _inspect(desk: Desk, entry: Carried, prepared: Path, number: int, progress: Progress | None) -> dict[str, Any]:
+    """Lay one entry out as it will be read, and inspect it; InspectionRefused with its first finding."""
+    tree, source = prepared / TREE / str(number) / "files", Laid(desk.store, prepared / OBJECTS)
+    tree.mkdir(parents=True)
+    files = list(_files(entry, source))
+    for file in files:
+        (tree / file.path).parent.mkdir(parents=True, exist_ok=True)
+        source.lay(file.digest, tree / file.path)
+    modality = str(entry.facts.get("modality", ""))
+    admitted = Admitted(tree, tuple(files))
+    found = inspected(desk, admitted, formats_of(entry.kind, modality), progress=progress)
+    require_clean(found.report)
+    if entry.kind == "dataset":
+        find(modality).data.load_labels(tree)
+    return {
+        "id": entry.id, "kind": entry.kind, "name": entry.name, "digest": str(entry.digest), "marking": entry.marking,
+        "author": entry.author, "files": len(files), "bytes": sum(file.size for file in files),
+        **found.facts(), "notes": _notes(found.report.files),
+    }  # fmt: skip
+
+
+def _files(entry: Carried, source: Laid) -> Iterator[AdmittedFile]:
+    data = source.read(entry.digest)
+    if entry.shape == "single":
+        yield AdmittedFile(f"{entry.kind}.dsse.json", len(data), entry.digest)
+        return
+    manifest = Manifest.from_json(data, source=f"{entry.kind} {entry.name}")
+    if not manifest.files:
+        raise BadInput(f"{entry.kind} {entry.name}", expected="at least one file", found="none")
+    yield from (AdmittedFile(file.path, file.size, file.digest) for file in manifest.files)
+
+
+def _notes(files: Sequence[Any]) -> int:
+    return sum(finding.note for file in files for finding in file.findings)
+
+
+def _waits(desk: Desk, arrived: Arrived) -> dict[str, Any] | None:
+    """The order of the same bundle, if it waits already."""
+    for row in passage.waiting(desk):
+        if row["action"] == "in" and row["facts"].get("manifest") == arrived.head.digest.hex:
+            return row
+    return None
+
+
+def _told(arrived: Arrived, state: str) -> dict[str, Any]:
+    manifest: BundleManifest = arrived.head.manifest
+    return {
+        "state": state, "peer": arrived.peer.name, "marking": str(arrived.marking),
+        "sequence": manifest.label.sequence, "manifest": str(arrived.head.digest), "missing": [],
+        "gap": list(arrived.place.missing), "late": arrived.place.late,
+    }  # fmt: skip

@@ -1,0 +1,154 @@
+"""Orders at the airlock: asked by one person, decided by two others, carried out by who asked.
+
+Rules. An order is an entry, so that only those see it who may read what it is about. Its state is read from what was
+made from it: decisions, and the bundle entry that says what passed. Who carries it out checks every decision again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from casemate.airlock import orders
+from casemate.airlock.orders import Action, Order
+from casemate.catalog import Entry, NewEntry
+from casemate.errors import AirlockClosed, BadInput, CasemateError, NotAllowed
+from casemate.factory.desk import Desk
+from casemate.factory.policies import SITE_PROJECT
+from casemate.markings import Marking
+from casemate.signing import Envelope
+from casemate.signing.decision import Decision
+from casemate.store import get_bytes, put_bytes
+
+_NOUNS: Mapping[Action, str] = {"in": "in", "out": "out", "lower": "lower", "restore": "restore"}
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An order on record."""
+
+    entry: Entry
+    order: Order
+
+
+def ask(
+    desk: Desk, action: Action, title: str, marking: Marking, facts: Mapping[str, Any],
+    *, parents: Sequence[Entry] = (), identifier: str = "",
+) -> Placed:  # fmt: skip
+    """Put an order on record; its marking is at least that of everything that it names."""
+    authors = tuple(sorted({entry.author for entry in parents if entry.kind in orders.AUTHORED}))
+    order = Order(action, desk.person.name, authors, desk.now().replace(microsecond=0), str(marking), facts)
+    digest = put_bytes(desk.store, order.to_json())
+    ids = tuple(entry.id for entry in parents)
+    name = f"{_NOUNS[action]}: {title}"[:150]
+    name = f"{name} ({digest.hex[:8]})"
+    new = NewEntry("order", name, SITE_PROJECT, marking, digest, ids, {"action": action, **_told(facts)}, identifier)
+    return Placed(desk.catalog.register(new, by=desk.reader, reason=str(facts["reason"]), sign=desk.sign), order)
+
+
+def find(desk: Desk, text: str, *actions: Action) -> Placed:
+    """The order that `text` names; BadInput if it asks for another action."""
+    entry = desk.view.find(text, kind="order")
+    order = Order.from_json(get_bytes(desk.store, entry.digest), thing=f"order {entry.name}")
+    if actions and order.action not in actions:
+        raise BadInput(f"order {entry.name}", expected=f"an order to {' or '.join(actions)}", found=order.action)
+    return Placed(entry, order)
+
+
+def decide(desk: Desk, text: str, *, reason: str, refuse: bool = False, role: str | None = None) -> dict[str, Any]:
+    """Sign one's decision on an order; not for who asked, nor for the authors of what passes."""
+    with desk.act("airlock.decide", f"order {text}"):
+        placed = find(desk, text)
+        if done_by(desk, placed.entry):
+            raise AirlockClosed(
+                f"order {placed.entry.name}", expected="an order to be decided", found="one carried out"
+            )
+        chosen = role or _role(desk)
+        envelope = orders.decide(
+            placed.order, desk.pen, role=chosen, reason=reason, trust=desk.trust, now=desk.now(),
+            word="reject" if refuse else "approve",
+        )  # fmt: skip
+        digest = put_bytes(desk.store, envelope.to_json())
+        word = "refused" if refuse else "approved"
+        facts = {"decision": word, "reason": reason, "order": placed.entry.id, "role": chosen}
+        name = f"{placed.entry.name} {word} by {desk.person.name}"
+        mark, parents = placed.entry.marking, (placed.entry.id,)
+        new = NewEntry("approval", name[:200], SITE_PROJECT, mark, digest, parents, facts)
+        desk.catalog.register(new, by=desk.reader, reason=reason, sign=desk.sign)
+        return row(desk, placed)
+
+
+def require_decided(desk: Desk, placed: Placed) -> tuple[Decision, ...]:
+    """Every decision on an order, if they open the airlock; what comes in or goes out is for who asked to carry out."""
+    order = placed.order
+    if order.action in {"in", "out"} and order.asked_by != desk.person.name:
+        raise NotAllowed(f"order {placed.entry.name}", expected=f"{order.asked_by}, who asked", found=desk.person.name)
+    required = desk.exchange_policy().required[_rule(order.action)]
+    given = [envelope for _, envelope in decisions(desk, placed.entry)]
+    return orders.require_decided(order, given, required=required, trust=desk.trust, now=desk.now())
+
+
+def decisions(desk: Desk, order: Entry) -> Iterator[tuple[Entry, Envelope]]:
+    """The decisions on an order, each as its person gave it last."""
+    latest: dict[str, Entry] = {}
+    for entry in sorted(desk.view.lineage(order.id).descendants, key=lambda entry: entry.created):
+        if entry.kind == "approval" and entry.facts.get("order") == order.id:
+            latest[entry.author] = entry
+    for entry in latest.values():
+        yield entry, Envelope.from_json(get_bytes(desk.store, entry.digest), thing=f"decision {entry.name}")
+
+
+def done_by(desk: Desk, order: Entry) -> Entry | None:
+    """The entry that says that an order was carried out, if it was."""
+    found = desk.view.lineage(order.id).descendants
+    return next((e for e in found if e.kind == "bundle" and e.facts.get("order") == order.id), None)
+
+
+def waiting(desk: Desk, *, everything: bool = False) -> list[dict[str, Any]]:
+    """The orders that wait for decisions or for being carried out; with `everything`, those that are done too."""
+    rows = [row(desk, find(desk, entry.id)) for entry in desk.view.walk(kind="order")]
+    return [shown for shown in rows if everything or shown["state"] not in {"done", "refused"}]
+
+
+def row(desk: Desk, placed: Placed) -> dict[str, Any]:
+    """An order as facts for people and machines: what is asked, by whom, and what is missing."""
+    entry, order = placed.entry, placed.order
+    given = [{"by": e.author, "role": e.facts["role"], "decision": e.facts["decision"], "reason": e.facts["reason"]}
+             for e, _ in decisions(desk, entry)]  # fmt: skip
+    state, missing = _state(desk, placed)
+    return {
+        "id": entry.id, "order": entry.name, "action": order.action, "asked_by": order.asked_by,
+        "marking": str(entry.marking), "state": state, "missing": missing, "decisions": given,
+        "facts": dict(order.facts),
+    }  # fmt: skip
+
+
+def _state(desk: Desk, placed: Placed) -> tuple[str, str]:
+    if done_by(desk, placed.entry):
+        return "done", ""
+    required = desk.exchange_policy().required[_rule(placed.order.action)]
+    given = [envelope for _, envelope in decisions(desk, placed.entry)]
+    try:
+        orders.require_decided(placed.order, given, required=required, trust=desk.trust, now=desk.now())
+    except CasemateError as no:
+        refused = no.found.startswith("reject")
+        return ("refused" if refused else "waiting"), f"expected {no.expected}, found {no.found}"
+    return "decided", ""
+
+
+def _rule(action: Action) -> str:
+    return "lower" if action == "restore" else action
+
+
+def _role(desk: Desk) -> str:
+    held = [role for role in ("officer", "sponsor") if role in desk.person.roles]
+    if not held:
+        found = ", ".join(sorted(desk.person.roles))
+        raise NotAllowed(f"decision by {desk.person.name}", expected="the role sponsor or officer", found=found)
+    return held[0]
+
+
+def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What an order's entry shows without opening it: its small facts."""
+    return {key: value for key, value in facts.items() if isinstance(value, str | int | bool)}

@@ -1,0 +1,235 @@
+"""A spill: something was marked too low. All that was made from it is found, raised, withdrawn and recalled.
+
+Rules. For an officer who is cleared for the site's ceiling, because the search stops at nothing. The plan is on record
+before the markings move, and they move in one act; given again after a crash, it goes on. Copies that two people
+lowered are found too. Undoing takes the decision of two people, and brings back no release that was withdrawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from casemate.airlock.bundle import BundleManifest
+from casemate.airlock.recall import Recall, Recalled, page, read_recall
+from casemate.catalog import Entry, NewEntry, Run
+from casemate.errors import BadSignature, NameTaken
+from casemate.factory import judging, passage, peers
+from casemate.factory.desk import Desk
+from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
+from casemate.factory.releases import RELEASE
+from casemate.gates import revoke as sign_revocation
+from casemate.gates.pen import unlock
+from casemate.markings import Marking
+from casemate.signing import Envelope, Statement
+from casemate.store import get_bytes, put_bytes
+
+_HANDED_OUT = ("get", "detect", "airlock.receipt")
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How far something has spread on this site."""
+
+    entries: tuple[Entry, ...]
+    runs: tuple[Run, ...]
+
+    def of(self, kind: str, **facts: str) -> list[Entry]:
+        """The entries of a kind with these facts."""
+        return [e for e in self.entries if e.kind == kind and all(e.facts.get(k) == v for k, v in facts.items())]
+
+    def changes(self, marking: Marking) -> dict[str, tuple[Marking, Marking]]:
+        """By identifier, the marking of each thing and the one that it gets."""
+        things: list[Entry | Run] = [*self.entries, *self.runs]
+        return {thing.id: (thing.marking, thing.marking.join(marking)) for thing in things}
+
+
+def spill(desk: Desk, entry: str, *, raise_to: str, reason: str, into: Path) -> dict[str, Any]:
+    """Raise an entry and all that was made from it, withdraw releases, write notices of recall into a new folder."""
+    with desk.act("spill", f"entry {entry}"):
+        if into.exists():
+            raise NameTaken(into, expected="a folder that does not exist", found="one that does")
+        marking = desk.admitted_marking(raise_to, f"entry {entry}")
+        found = desk.view.find(entry)
+        reach = _reach(desk, found)
+        changes = reach.changes(marking)
+        report = _report(desk, found, reach, marking, reason)
+        whole = Marking.join_all(marking, (new for _, new in changes.values()))
+        facts = {
+            "entry": found.id, "raise_to": str(marking), "peers": sorted({str(b.facts["peer"]) for b in _sent(reach)}),
+            "changes": {key: [str(old), str(new)] for key, (old, new) in changes.items()},
+        }  # fmt: skip
+        planned = NewEntry(
+            "spill", f"spill of {found.kind} {found.id[:8]} ({desk.catalog.new_id()[:6]})", SITE_PROJECT, whole,
+            put_bytes(desk.store, pretty(report)), facts=facts,
+        )  # fmt: skip
+        made = desk.catalog.register(planned, by=desk.reader, reason=reason, sign=desk.sign)
+        notices = _recalls(desk, reach, marking)
+        desk.catalog.raise_markings(
+            {key: new for key, (_, new) in changes.items()}, by=desk.reader, reason=reason, sign=desk.sign
+        )
+        _withdraw(desk, reach, marking, reason)
+        _write(desk, into, report, notices)
+        return {"spill": made.id, "folder": str(into), **{key: len(value) for key, value in report.items()
+                                                         if isinstance(value, list)}}  # fmt: skip
+
+
+def ask_restore(desk: Desk, spill_entry: str, *, reason: str) -> dict[str, Any]:
+    """Ask for the markings before a spill to be set back; for two other people to decide."""
+    with desk.act("airlock.restore", f"spill {spill_entry}"):
+        found = desk.view.find(spill_entry, kind="spill")
+        facts = {"reason": reason, "spill": found.id, "changes": found.facts["changes"]}
+        return passage.row(desk, passage.ask(desk, "restore", found.name, found.marking, facts, parents=[found]))
+
+
+def restore(desk: Desk, order: str) -> list[Entry]:
+    """Set markings back as a decided order says; what was raised further since stays as it is."""
+    with desk.act("airlock.take", f"order {order}"):
+        placed = passage.find(desk, order, "restore")
+        changes: dict[str, Sequence[str]] = dict(placed.order.facts["changes"])
+        if passage.done_by(desk, placed.entry) is None:
+            passage.require_decided(desk, placed)
+            parse = desk.site.policy.parse
+            now = _current(desk, changes)
+            back = {key: parse(old) for key, (old, new) in changes.items() if now.get(key) == parse(new) != parse(old)}
+            reason = str(placed.order.facts["reason"])
+            if back:
+                desk.catalog.restore_markings(back, by=desk.reader, reason=reason, sign=desk.sign)
+            done = {"order": placed.entry.id, "restored": len(back)}
+            name = f"spill undone {placed.entry.id[:8]}"
+            new = NewEntry("spill", name, SITE_PROJECT, placed.entry.marking, placed.entry.digest,
+                           (placed.entry.id,), done)  # fmt: skip
+            desk.catalog.register(new, by=desk.reader, reason=reason, sign=desk.sign)
+        return [entry for entry in desk.view.walk() if entry.id in changes]
+
+
+def notice(desk: Desk, file: Path) -> dict[str, Any]:
+    """Verify a notice of recall from a peer, and name the entries here that it is about."""
+    with desk.act("spill.notice", f"notice {file.name}"):
+        envelope = Envelope.from_json(file.read_bytes(), thing=file.name)
+        claimed = Statement.from_json(envelope.payload, thing=file.name).predicate.get("sender")
+        peer = desk.exchange_policy().peer(str(claimed), "in")
+        recall = read_recall(envelope, peers.trust_of(desk, peer, None), now=desk.now())
+        if (recall.sender, recall.receiver) != (peer.name, desk.site.name):
+            expected = f"a notice of {peer.name} for {desk.site.name}"
+            raise BadSignature(file.name, expected=expected, found=f"one of {recall.sender} for {recall.receiver}")
+        wanted = {entry.id for entry in recall.entries}
+        here = [e for e in desk.view.walk() if (e.facts.get("origin") or {}).get("site") == peer.name
+                and e.facts["origin"]["id"] in wanted]  # fmt: skip
+        return {
+            "peer": peer.name, "sequence": recall.sequence, "marking": recall.marking, "raise_to": recall.raise_to,
+            "recalled": len(wanted), "here": [{"id": e.id, "kind": e.kind, "name": e.name} for e in here],
+        }  # fmt: skip
+
+
+def _reach(desk: Desk, root: Entry) -> Reach:
+    """Everything made from `root`, and from what two people lowered of it."""
+    roots = {root.id}
+    while True:
+        spread = desk.catalog.spread(sorted(roots), by=desk.reader)
+        more = {entry.id for entry in spread.lowered} - roots
+        if not more:
+            return Reach(spread.entries, spread.runs)
+        roots |= more
+
+
+def _sent(reach: Reach) -> list[Entry]:
+    return reach.of("bundle", direction="out")
+
+
+def _report(desk: Desk, root: Entry, reach: Reach, marking: Marking, reason: str) -> dict[str, Any]:
+    ids = {entry.id for entry in reach.entries}
+    return {
+        "format": "casemate-spill/1", "entry": root.id, "raise_to": str(marking), "reason": reason,
+        "raised": [{"id": e.id, "kind": e.kind, "name": e.name, "marking": str(e.marking)} for e in reach.entries],
+        "runs": [{"id": run.id, "kind": run.kind, "marking": str(run.marking)} for run in reach.runs],
+        "withdrawn": [e.id for e in _in_force(desk, reach)],
+        "sent": [{"peer": b.facts["peer"], "sequence": b.facts["sequence"], "marking": str(b.marking),
+                  "entries": [p for p in b.parents if p in ids]} for b in _sent(reach)],
+        "handed_out": list(_handed_out(desk, reach)),
+    }  # fmt: skip
+
+
+def _handed_out(desk: Desk, reach: Reach) -> Iterator[dict[str, str]]:
+    """Who wrote copies, or answers made with these, as the journal tells."""
+    for entry in reach.entries:
+        after = None
+        while True:
+            lines = desk.view.journal(about=entry.id, limit=1000, after=after)
+            for line in lines.lines:
+                if line.act.verb in _HANDED_OUT and line.act.outcome == "done":
+                    act = line.act
+                    yield {"entry": entry.id, "by": act.actor, "verb": act.verb, "at": act.time, "what": act.subject}
+            after = lines.after
+            if after is None:
+                break
+
+
+def _in_force(desk: Desk, reach: Reach) -> list[Entry]:
+    withdrawn = {str(e.facts["release"]) for e in desk.view.walk(kind="revocation")}
+    return [entry for entry in reach.of("release") if entry.id not in withdrawn]
+
+
+def _withdraw(desk: Desk, reach: Reach, marking: Marking, reason: str) -> None:
+    news = []
+    for entry in _in_force(desk, reach):
+        released = Envelope.from_json(judging.file_of(desk, entry, RELEASE), thing=f"release {entry.name}")
+        envelope = sign_revocation(
+            released, f"spill: {reason}", desk.pen, trust=desk.trust, now=desk.now(),
+            made_under=peers.origin_trust(desk, entry),
+        )  # fmt: skip
+        digest, facts = put_bytes(desk.store, envelope.to_json()), {"release": entry.id}
+        name = f"{entry.name[:120]} withdrawn by {desk.person.name} ({entry.id[:6]})"
+        mark = entry.marking.join(marking)
+        news.append(NewEntry("revocation", name, SITE_PROJECT, mark, digest, (entry.id,), facts))
+    if news:
+        desk.catalog.register_all(news, by=desk.reader, reason=reason, sign=desk.sign)
+
+
+def _recalls(desk: Desk, reach: Reach, marking: Marking) -> list[tuple[Recall, Envelope, Marking]]:
+    """A signed notice for every bundle that carried any of it, at the marking that the bundle had."""
+    found, policy = [], desk.exchange_policy()
+    pen = unlock(desk.site.site_key, None)
+    digests = {entry.id: str(entry.digest) for entry in reach.entries}
+    ceilings = {peer.name: desk.site.policy.parse(peer.ceiling) for peer in policy.peers}
+    for bundle in _sent(reach):
+        name = str(bundle.facts["peer"])
+        told = str(marking) if name in ceilings and marking.within(ceilings[name]) else ""
+        carried = tuple(Recalled(p, digests[p]) for p in bundle.parents if p in digests and _is_carried(desk, p))
+        sent_at = _marking_when_sent(desk, bundle)
+        recall = Recall(
+            desk.site.name, name, str(bundle.facts["manifest"]), str(sent_at), int(bundle.facts["sequence"]), carried,
+            told, desk.now(),
+        )  # fmt: skip
+        found.append((recall, pen.sign(recall.statement()), sent_at))
+    return found
+
+
+def _is_carried(desk: Desk, identifier: str) -> bool:
+    return desk.view.get(identifier).kind != "order"
+
+
+def _marking_when_sent(desk: Desk, bundle: Entry) -> Marking:
+    """The marking in the bundle's own manifest, whatever was raised since."""
+    return desk.site.policy.parse(BundleManifest.from_json(get_bytes(desk.store, bundle.digest)).label.marking)
+
+
+def _write(desk: Desk, into: Path, report: dict[str, Any], notices: Sequence[tuple[Recall, Envelope, Marking]]) -> None:
+    partial = into.with_name(f".{into.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    write_whole(partial / "spill.json", pretty(report))
+    for recall, envelope, sent_at in notices:
+        stem = f"recall-{recall.receiver}-{recall.sequence}-{recall.manifest[:8]}"
+        wording = {"en": desk.site.policy.wording(sent_at, "en"), "fr": desk.site.policy.wording(sent_at, "fr")}
+        write_whole(partial / f"{stem}.dsse.json", envelope.to_json())
+        write_whole(partial / f"{stem}.html", page(recall, wording, [desk.site.name]))
+    partial.rename(into)
+
+
+def _current(desk: Desk, changes: dict[str, Sequence[str]]) -> dict[str, Marking]:
+    found = {entry.id: entry.marking for entry in desk.view.walk() if entry.id in changes}
+    for key in changes.keys() - found.keys():
+        found[key] = desk.view.run(key).marking
+    return found
