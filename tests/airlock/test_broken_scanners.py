@@ -102,6 +102,9 @@ class Scripted:
     def __init__(self, script: list[Any]) -> None:
         self.script, self.sent, self.ended = script, [], False  # type: ignore[var-annotated]
 
+    def hello(self, within_s: float) -> dict[str, Any]:
+        return self.receive(within_s)
+
     def send(self, message: Mapping[str, Any]) -> None:
         self.sent.append(message["path"])
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,7 @@ class Child:
             if pipe is not None:
                 os.set_blocking(pipe.fileno(), False)
                 self._pipes.register(pipe, selectors.EVENT_READ)
+        self._hello: dict[str, Any] | None = None
         self._unpacker, self._ready, self._said = Unpacker(), deque[dict[str, Any]](), b""
         self.send({"folder": str(folder), **order.to_json()})
 
@@ -108,6 +110,12 @@ class Child:
                 self._process.stdin.write(pack(message))
         except BrokenPipeError:
             pass
+
+    def hello(self, within_s: float) -> dict[str, Any]:
+        """Its first message, which says what it is: awaited once, told as often as asked for."""
+        if self._hello is None:
+            self._hello = self.receive(within_s)
+        return self._hello
 
     def receive(self, within_s: float) -> dict[str, Any]:
         """The next message, or BrokenScannerError."""
@@ -161,15 +169,35 @@ def epitaph(process: subprocess.Popen[bytes], said: bytes = b"") -> str:
 
 
 class Crew:
-    """Threads with one child each, which share a queue of files and hand over answers as they come."""
+    """Threads with one child each, which share a queue of files and hand over answers as they come.
+
+    A child dies with the thread that started it (`confine`): those that `prepare` starts wait for more files until the
+    crew ends, and those that threads start to replace broken ones end with their work.
+    """
 
     def __init__(
         self, start: Callable[[], Child], files: list[AdmittedFile], limits: ScanLimits, on_answer: Callable[[], None]
     ) -> None:
+        """`start` starts a child; `on_answer` is told of each file that is done."""
         self.answers: dict[str, Answer] = {}
         self.hello: Mapping[str, Any] = {}
         self._start, self._files, self._limits, self._on_answer = start, deque(files), limits, on_answer
         self._failures, self._lock = 0, threading.Lock()
+        self._prepared: list[Child] = []
+        self._idle: list[Child] = []
+
+    def prepare(self, files: list[AdmittedFile], count: int) -> None:
+        """More files to read, by `count` threads."""
+        self._files.extend(files)
+        for _ in range(count - len(self._idle)):
+            child = self._start()
+            self._prepared.append(child)
+            self._idle.append(child)
+
+    def end(self) -> None:
+        """End the children that wait."""
+        for child in self._prepared:
+            child.end()
 
     def labour(self) -> None:
         """Scan files until there are none; a broken child is replaced until too many broke."""
@@ -187,9 +215,13 @@ class Crew:
                 self._note(waiting.popleft(), _broken(str(why), self._limits))
 
     def _work(self, waiting: deque[AdmittedFile]) -> None:
-        child = self._start()
         try:
-            self.hello = _hello(child.receive(_START_S))
+            child, lasting = self._idle.pop(), True
+        except IndexError:
+            child, lasting = self._start(), False
+        with ExitStack() as undo:
+            undo.callback(child.end)
+            self.hello = _hello(child.hello(_START_S))
             for file in waiting:
                 child.send(_request(file))
             while waiting:
@@ -200,8 +232,9 @@ class Crew:
                 self._fill(waiting)
                 for file in list(waiting)[before:]:
                     child.send(_request(file))
-        finally:
-            child.end()
+            if lasting:
+                undo.pop_all()
+                self._idle.append(child)
 
     def _fill(self, waiting: deque[AdmittedFile]) -> bool:
         while len(waiting) < _AHEAD:

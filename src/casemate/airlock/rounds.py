@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from casemate.airlock import formats
 from casemate.airlock.clamav import NAME as CLAMAV
@@ -27,7 +28,7 @@ _MEMBER = "!/"
 
 @dataclass(frozen=True)
 class Waiting:
-    """A file to be read: where it is below the round's folder, its path in the report, the archive that held it."""
+    """A file to be read: where it is below the quarantine, its path in the report, the archive that held it."""
 
     file: AdmittedFile
     path: str
@@ -37,32 +38,40 @@ class Waiting:
 class Rounds:
     """An inspection under way: lines so far, versions and facts of what reads."""
 
-    def __init__(self, order: Order, antivirus: ClamAV | None, refuse: frozenset[str]) -> None:
-        """`refuse` names the rules whose notes refuse."""
+    def __init__(self, folder: Path, order: Order, antivirus: ClamAV | None, refuse: frozenset[str]) -> None:
+        """`folder` holds what arrived; `refuse` names the rules whose notes refuse."""
         self.lines: dict[str, InspectedFile] = {}
         self.dropped: list[str] = []
         self.versions: dict[str, Mapping[str, str]] = {}
         self.confinement: Mapping[str, bool | int] = {}
-        self._order, self._antivirus, self._refuse = order, antivirus, refuse
-        self._limits = order.limits
+        self._folder, self._antivirus, self._refuse = folder, antivirus, refuse
+        self._limits, self._on_files = order.limits, _ignore
+        self._crew = Crew(lambda: Child(folder.parent, order), [], order.limits, lambda: self._on_files(1))
         self._total = Budget.of_delivery(order.limits)
         self._budgets: dict[str, Budget] = {}
         if antivirus is not None:
             self.versions[CLAMAV] = antivirus.versions
 
-    def read(self, folder: Path, waiting: list[Waiting], on_files: Callable[[int], None]) -> list[InspectedFile]:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._crew.end()
+
+    def read(self, waiting: list[Waiting], on_files: Callable[[int], None]) -> list[InspectedFile]:
         """Read every file of a round; returns the archives that may be unpacked."""
-        answers = self._scan(folder, [w.file for w in waiting], on_files)
-        viruses = self._ask_antivirus(folder, [w.file for w in waiting])
+        self._on_files = on_files
+        self._scan([w.file for w in waiting])
+        viruses = self._ask_antivirus([w.file for w in waiting])
         archives = []
         for w in waiting:
-            line = self._line(w, answers[w.file.path], viruses.get(w.file.path))
+            line = self._line(w, self._crew.answers.pop(w.file.path), viruses.get(w.file.path))
             self.lines[w.path] = line
             if line.clean and line.type in formats.ARCHIVES:
                 archives.append(line)
         return archives
 
-    def unpack(self, folder: Path, archives: list[InspectedFile], depth: int) -> list[Waiting]:
+    def unpack(self, archives: list[InspectedFile], depth: int) -> list[Waiting]:
         """Unpack archives that stand `depth` deep (0: they arrived); what they held waits for the next round."""
         if depth >= self._limits.max_archive_depth:
             expected = f"at most {self._limits.max_archive_depth} archives, one inside the other"
@@ -72,7 +81,7 @@ class Rounds:
         for line in archives:
             budget = self._budgets[line.inside] if line.inside else self._total.of_archive(line.size, self._limits)
             self._budgets[line.path] = budget
-        done = on_all_cores(lambda line: self._unpack(folder, line), archives, threads=self._limits.workers or None)
+        done = on_all_cores(self._unpack, archives, threads=self._limits.workers or None)
         came = {line.path: unpacked for line, unpacked in done}
         return [w for line in archives for w in self._note(line, came[line.path])]
 
@@ -87,21 +96,19 @@ class Rounds:
             if line.inside:
                 members.setdefault(line.inside, []).append(line)
 
-    def _scan(self, folder: Path, files: list[AdmittedFile], on_files: Callable[[int], None]) -> dict[str, Answer]:
-        largest_first = sorted(files, key=lambda file: -file.size)
-        crew = Crew(lambda: Child(folder, self._order), largest_first, self._limits, lambda: on_files(1))
+    def _scan(self, files: list[AdmittedFile]) -> None:
         count = min(self._limits.workers or cores(), len(files))
-        for _ in on_all_cores(lambda _: crew.labour(), range(count), threads=count):
+        self._crew.prepare(sorted(files, key=lambda file: -file.size), count)
+        for _ in on_all_cores(lambda _: self._crew.labour(), range(count), threads=count):
             pass
-        self.versions |= crew.hello.get("versions", {})
-        self.confinement = crew.hello.get("confinement", {}) or self.confinement
-        return crew.answers
+        self.versions |= self._crew.hello.get("versions", {})
+        self.confinement = self._crew.hello.get("confinement", {})
 
-    def _ask_antivirus(self, folder: Path, files: list[AdmittedFile]) -> dict[str, list[Finding]]:
+    def _ask_antivirus(self, files: list[AdmittedFile]) -> dict[str, list[Finding]]:
         antivirus = self._antivirus
         if antivirus is None:
             return {}
-        done = on_all_cores(lambda file: antivirus.read(folder, file), files)
+        done = on_all_cores(lambda file: antivirus.read(self._folder.parent, file), files)
         return {file.path: findings for file, findings in done}
 
     def _line(self, w: Waiting, answer: Answer, viruses: list[Finding] | None) -> InspectedFile:
@@ -112,10 +119,10 @@ class Rounds:
     def _weigh(self, finding: Finding) -> Finding:
         return replace(finding, note=False) if finding.note and finding.rule in self._refuse else finding
 
-    def _unpack(self, folder: Path, line: InspectedFile) -> Unpacked:
+    def _unpack(self, line: InspectedFile) -> Unpacked:
         name = line.path.rpartition("/")[2]
-        archive = Archive(place(folder, line), line.type, name, line.size)
-        return unpack(archive, folder_of_members(folder, line.path), self._budgets[line.path], self._limits)
+        archive = Archive(place(self._folder, line), line.type, name, line.size)
+        return unpack(archive, folder_of_members(self._folder, line.path), self._budgets[line.path], self._limits)
 
     def _note(self, line: InspectedFile, unpacked: Unpacked) -> list[Waiting]:
         self.versions["unpack"] = {**self.versions.get("unpack", {}), **unpacked.versions}
@@ -130,8 +137,8 @@ class Rounds:
         if findings:
             return []
         self.dropped += [start + path for path in unpacked.dropped]
-        key = _key(line.path)
-        return [Waiting(replace(f, path=f"{key}/{f.path}"), start + f.path, line.path) for f in unpacked.files]
+        at = f"{UNPACKED}/{_key(line.path)}"
+        return [Waiting(replace(f, path=f"{at}/{f.path}"), start + f.path, line.path) for f in unpacked.files]
 
     def _add(self, line: InspectedFile, finding: Finding) -> None:
         now = self.lines[line.path]
@@ -153,6 +160,10 @@ def member_path(line: InspectedFile) -> str:
 def folder_of_members(folder: Path, archive_path: str) -> Path:
     """Where the members of an archive are, beside `folder` of the quarantine."""
     return folder.parent / UNPACKED / _key(archive_path)
+
+
+def _ignore(_files: int) -> None:
+    return None
 
 
 def _key(archive_path: str) -> str:

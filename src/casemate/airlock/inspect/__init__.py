@@ -8,6 +8,7 @@ listing (`casemate.airlock.scanners`).
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from casemate.airlock import formats, scanners
@@ -42,15 +43,16 @@ def inspect(
     BadInput for rules that do not compile; DiskFull where there is no room to unpack.
     """
     order = _order(allowed, limits or ScanLimits(), rules)
-    rounds = Rounds(order, ClamAV(antivirus, order.limits) if antivirus else None, refuse)
-    unpacked = admitted.folder.parent / UNPACKED
-    shutil.rmtree(unpacked, ignore_errors=True)  # of an earlier inspection
-    folder, waiting, depth = admitted.folder, [Waiting(file, file.path) for file in admitted.files], 0
-    while waiting:
-        archives = rounds.read(folder, waiting, _tally(progress, len(rounds.lines), len(waiting)).add)
-        waiting = rounds.unpack(admitted.folder, archives, depth) if archives else []
-        folder, depth = unpacked, depth + 1
-    rounds.refuse_archives()
+    shutil.rmtree(admitted.folder.parent / UNPACKED, ignore_errors=True)  # of an earlier inspection
+    below = admitted.folder.name
+    waiting = [Waiting(replace(file, path=f"{below}/{file.path}"), file.path) for file in admitted.files]
+    clamav, depth = ClamAV(antivirus, order.limits) if antivirus else None, 0
+    with Rounds(admitted.folder, order, clamav, refuse) as rounds:
+        while waiting:
+            archives = rounds.read(waiting, _tally(progress, len(rounds.lines), len(waiting)).add)
+            waiting = rounds.unpack(archives, depth) if archives else []
+            depth += 1
+        rounds.refuse_archives()
     lines = tuple(sorted(rounds.lines.values(), key=lambda line: line.path))
     dropped = tuple(sorted((*admitted.dropped, *rounds.dropped)))
     return InspectionReport(lines, dropped, tuple(sorted(allowed)), rounds.versions, rounds.confinement)
