@@ -38,7 +38,7 @@ def main() -> None:
 class Receiver:
     """Such a process, seen from a test."""
 
-    def __init__(self, into: Path, *, address: str = "127.0.0.1:0", idle_s: float = 2.0, prefix: tuple[str, ...] = ()):
+    def __init__(self, into: Path, *, address: str = "127.0.0.1:0", idle_s: float = 5.0, prefix: tuple[str, ...] = ()):
         argv = [*prefix, sys.executable, "-m", "tests.airlock.diode.receiver", address, str(into), str(idle_s)]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
         self.address = Address.parse(self.next("listening")[0])

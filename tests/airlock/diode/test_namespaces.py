@@ -52,7 +52,7 @@ def test_a_bundle_crosses_a_one_way_link_that_loses_5_per_cent_and_reorders(
 ) -> None:
     bundle = write_bundle(tmp_path / "bundle", big_bytes=8_000_000)
     link.lose(5)
-    receiver = Receiver(into, address=f"{RECEIVER}:5006", prefix=link.in_receiver(), idle_s=3)
+    receiver = Receiver(into, address=f"{RECEIVER}:5006", prefix=link.in_receiver(), idle_s=5)
     relay = shuffle_on_the_way(link)
     try:
         session = run_sender(link, str(bundle), f"{RECEIVER}:5005", RATE, "0.15")
@@ -67,11 +67,11 @@ def test_a_bundle_crosses_a_one_way_link_that_loses_5_per_cent_and_reorders(
 def test_what_is_missing_after_heavy_loss_is_sent_again(link: OneWay, tmp_path: Path, into: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle", big_bytes=3_000_000)
     link.lose(20)
-    first = Receiver(into, address=f"{RECEIVER}:5005", prefix=link.in_receiver(), idle_s=2)
+    first = Receiver(into, address=f"{RECEIVER}:5005", prefix=link.in_receiver(), idle_s=5)
     session = run_sender(link, str(bundle), f"{RECEIVER}:5005", RATE, "0.1")
     (missing,) = [words[1] for words in first.end() if words[0] == "missing"]
     link.lose(5)
-    second = Receiver(into, address=f"{RECEIVER}:5005", prefix=link.in_receiver(), idle_s=2)
+    second = Receiver(into, address=f"{RECEIVER}:5005", prefix=link.in_receiver(), idle_s=5)
     run_sender(link, str(bundle), f"{RECEIVER}:5005", RATE, "0.15", missing)
     assert ["whole", str(into / session)] in second.end()
     assert contents(into / session) == contents(bundle)
