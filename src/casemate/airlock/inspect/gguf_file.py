@@ -102,6 +102,17 @@ class _Reader:
         self._need(count, what)
         self._stream.seek(count, 1)
 
+    def skip_texts(self, count: int, what: str) -> None:
+        """Pass over so many texts; vocabularies are long, so the room is counted here and not asked for."""
+        room, read = self.size - self.at, self._stream.read
+        for _ in range(count):
+            head = read(8)
+            size = int.from_bytes(head, "little")
+            room -= 8 + size
+            if len(head) < 8 or room < 0 or size > _MAX_TEXT_BYTES:
+                raise _NotGGUFError(f"{count} texts in {what}, of at most {_MAX_TEXT_BYTES} bytes", "others")
+            read(size)
+
     @property
     def at(self) -> int:
         """Where it stands."""
@@ -164,8 +175,7 @@ def _pass_array(reader: _Reader, what: str) -> None:
     kind = reader.number("<I", f"the type of {what}")
     count = reader.count(_MAX_ARRAY, f"the length of {what}")
     if kind == _TEXT:
-        for _ in range(count):
-            reader.skip(reader.count(_MAX_TEXT_BYTES, f"a text of {what}"), what)
+        reader.skip_texts(count, what)
     elif kind in _SCALARS:
         reader.skip(count * struct.calcsize(_SCALARS[kind]), what)
     else:  # arrays of arrays are in the format, and in no model
