@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-# Runs of digits and of what may stand between them; written so that it is fast, and then looked at more closely.
-_NUMBERS = re.compile(r"[0-9][0-9 ().\u00a0/-]{4,}")
-_DECIMAL = re.compile(r"(?<![0-9.])[0-9]+\.[0-9]+(?![0-9.])")
+# Runs of digits and of what may stand between them, not after a decimal point. Its first digit stands first because
+# such expressions are fast; the run is then looked at more closely.
+_NUMBERS = re.compile(r"[0-9](?<![0-9.][0-9])(?:[0-9 ()\u00a0/-]{4,}|[0-9]{0,3}(?:\.[0-9]{1,4}){2,})")
 _LEAST_DIGITS, _LEAST_IN_A_ROW = 6, 9
 _BEFORE_NUMBER, _AFTER_NUMBER = 64, 40
+_CHARS_AN_ANCHOR = 200  # where anchors are closer than that, the whole text is gone through
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Pattern:
     """A kind: the whole match counts, or its group `it`; `holds` checks it.
 
     It is tried near numbers if `near` says so, else around its `anchors` (`before` and `after` characters), which every
-    match holds; everywhere if it has none.
+    match holds.
     """
 
     kind: str
@@ -42,7 +43,7 @@ class Pattern:
                     yield match.span(group)
 
     def _around(self, text: str) -> list[tuple[int, int]]:
-        if not self.anchors:
+        if sum(map(text.count, self.anchors)) * _CHARS_AN_ANCHOR >= len(text):
             return [(0, len(text))]
         return merged(sorted(self._windows(text)))
 
@@ -75,13 +76,9 @@ def near_numbers(text: str) -> list[tuple[int, int]]:
 
 
 def _may_be_a_persons(run: str, following: str) -> bool:
-    for part in _DECIMAL.split(run) if "." in run else [run]:
-        count = len(digits(part))
-        if count >= _LEAST_IN_A_ROW or (
-            count >= _LEAST_DIGITS and ((following and following in "ABab") or not part.strip().isdigit())
-        ):
-            return True
-    return False
+    if run.isdecimal():
+        return len(run) >= _LEAST_IN_A_ROW or (following in {"A", "B", "a", "b"} and len(run) >= _LEAST_DIGITS)
+    return len(digits(run)) >= _LEAST_DIGITS
 
 
 def digits(value: str) -> str:

@@ -55,6 +55,10 @@ _TITLES = (
     "Capitaine", "Adjudant", "Adjudant-chef", "Sergent", "Sergent-chef", "Caporal", "Caporal-chef", "Amiral", "General",
     "Captain", "Major", "Sergeant", "Corporal", "Admiral",
 )  # fmt: skip
+_STEMS = (
+    "M.", "Mme", "Mlle", "Dr", "Pr", "Mr", "Ms", "Miss", "Mons", "Mad", "Doct", "Prof", "Maî", "nér", "ener", "Col",
+    "Lieut", "Comm", "Cap", "Adj", "Serg", "Corp", "Ami", "Maj", "Adm",
+)  # fmt: skip
 _TITLE = "(?:" + "|".join(re.escape(title) for title in sorted(_TITLES, key=len, reverse=True)) + ")"
 _WORD = r"[A-ZÀ-ÖØ-ÞŁŚŠŽČ][\w'’-]{0,30}"
 _PARTICLE = r"(?:de|du|des|le|la|van|von|der|den|di|el)\b"
@@ -109,7 +113,7 @@ def _is_address(value: str) -> bool:
 
 
 PERSONAL = (
-    Pattern("IBAN", _IBAN, _is_iban),
+    Pattern("IBAN", _IBAN, _is_iban, near="numbers"),
     Pattern("e-mail address", _EMAIL, anchors=("@",), before=70),
     Pattern("NIR", _NIR, _is_nir, near="numbers"),
     Pattern("SIRET", _SIRET_NAMED, _is_siret, near="numbers"),
@@ -117,10 +121,10 @@ PERSONAL = (
     Pattern("SIREN", _SIREN_NAMED, _is_siren, near="numbers"),
     Pattern("payment card", _CARD, _is_card, near="numbers"),
     Pattern("IP address", _IPV4, _is_address, near="numbers"),
-    Pattern("IP address", _IPV6, _is_address),
+    Pattern("IP address", _IPV6, _is_address, anchors=(":",), after=48),
     Pattern("telephone number", _FRENCH_PHONE, near="numbers"),
     Pattern("telephone number", _E164, _is_international, near="numbers"),
     Pattern("telephone number", _AMERICAN_PHONE, near="numbers"),
     Pattern("telephone number", _NAMED_PHONE, _is_phone, near="numbers"),
-    Pattern("name after a title", _NAME, anchors=_TITLES, before=4, after=160),
+    Pattern("name after a title", _NAME, anchors=_STEMS, before=8, after=160),
 )

@@ -64,8 +64,10 @@ def _is_written(value: str) -> bool:
 
 
 _SERVICES = ("glpat-", "xox", "_live_", "AIza", "hf_", "sk-", "pypi-AgE", "dop_v1_", "SG.")
-_NAMES = ("password", "passwd", "pwd", "passphrase", "passe", "mdp", "secret", "api", "token", "key")
-_CASES = tuple(sorted({case for name in _NAMES for case in (name, name.capitalize(), name.upper())}))
+_STEMS = (
+    "pass", "Pass", "PASS", "pwd", "PWD", "Pwd", "mdp", "MDP", "Mdp", "ecret", "ECRET", "api", "API", "Api", "oken",
+    "OKEN", "key", "KEY", "Key",
+)  # fmt: skip
 SECRETS = (
     Pattern("private key", _PEM, anchors=("-----BEGIN",)),
     Pattern("AWS key", _AWS, _is_mixed, anchors=("AKIA", "ASIA")),
@@ -76,5 +78,5 @@ SECRETS = (
     Pattern("signed token (JWT)", _JWT, anchors=("eyJ",), after=8000),
     Pattern("storage key", _AZURE, _is_mixed, anchors=("ey=", "EY="), before=32),
     Pattern("password in an address", _IN_ADDRESS, _is_written, anchors=("://",), before=24, after=500),
-    Pattern("password", _NAMED, _is_password, anchors=_CASES, before=24),
+    Pattern("password", _NAMED, _is_password, anchors=_STEMS, before=24, after=180),
 )
