@@ -20,8 +20,9 @@ _IBAN_CHARS = {
 _NIR = re.compile(
     r"(?<![\w.])[1-478][ ]?\d{2}[ ]?(?:0[1-9]|[1-9]\d)[ ]?(?:\d{2}|2[ABab])[ ]?\d{3}[ ]?\d{3}[ ]?\d{2}(?!\w|\.\d)"
 )
-_CARD = re.compile(  # in a row, or in the groups in which issuers print them
-    r"(?<![\w.+-])(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|\d{4}[ -]\d{6}[ -]\d{4,5})(?!\w|[.,-]\d)"
+_CARD = re.compile(  # in a row, or in the groups in which issuers print them and not among other such groups
+    r"(?<![\w.+-])(?:\d{12,19}|(?<!\d[ -])\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?!\1\d{4}(?!\d))(?:\1\d{1,3})?"
+    r"|\d{4}[ -]\d{6}[ -]\d{4,5})(?!\w|[.,-]\d)"
 )
 _ISSUERS = re.compile(
     r"4\d{12}(?:\d{3}){0,2}|(?:5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|3[47]\d{13}"
