@@ -288,6 +288,8 @@ LAWS: dict[str, Callable[[View, list[str]], Any]] = {
         pages(view.journal),
         [view.journal(about=t) for t in asked if len(t) == len(NOWHERE)],
     ],
+    # On sites with bundles: test_passages.
+    "passages": lambda view, _: [view.passages("depot", way, POLICY.lowest) for way in ("in", "out")],
 }
 
 
@@ -323,7 +325,7 @@ def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_d
         "add_project",
         "change_project",
     }
-    doors = {"open", "close", "seen_by", "spread", "new_id", "sign_in", "sign_in_by_key", "verify"}
+    doors = {"open", "close", "seen_by", "spread", "new_id", "registered", "sign_in", "sign_in_by_key", "verify"}
     assert public(Catalog) == acts | doors
 
 

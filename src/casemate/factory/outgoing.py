@@ -44,14 +44,15 @@ def ask_out(desk: Desk, entries: Sequence[str], *, to: str, reason: str) -> dict
         if not entries:
             raise BadInput("what goes out", expected="at least one entry", found="none")
         peer = desk.exchange_policy().peer(to, "out")
-        carried = _with_companions(desk, [desk.view.find(text) for text in entries])
+        asked = [desk.view.find(text) for text in entries]
+        carried = _with_companions(desk, asked)
         for entry in carried:
             _refuse_to_send(desk, entry)
             peers.require_within(desk, peer, entry.marking, f"{entry.kind} {entry.name}")
         marking = Marking.join_all(carried[0].marking, (entry.marking for entry in carried[1:]))
         peers.require_within(desk, peer, marking, f"bundle for {to}")
         facts = {"peer": to, "reason": reason, "entries": [_named(entry) for entry in carried]}
-        title = f"{', '.join(entries)} to {to}"
+        title = f"{', '.join(entry.name for entry in asked)} to {to}"
         return passage.row(desk, passage.ask(desk, "out", title, marking, facts, parents=carried))
 
 

@@ -21,7 +21,7 @@ from casemate.signing import Envelope
 from casemate.signing.decision import Decision
 from casemate.store import get_bytes, put_bytes
 
-_NOUNS: Mapping[Action, str] = {"in": "in", "out": "out", "lower": "lower", "restore": "restore"}
+_DONE = frozenset({"bundle", "lowering", "spill"})  # what is registered when an order was carried out
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ def ask(
     order = Order(action, desk.person.name, authors, desk.now().replace(microsecond=0), str(marking), facts)
     digest = put_bytes(desk.store, order.to_json())
     ids = tuple(entry.id for entry in parents)
-    name = f"{_NOUNS[action]}: {title}"[:150]
-    name = f"{name} ({digest.hex[:8]})"
+    name = f"{action}: {title}".replace("/", "-")[:150] + f" ({digest.hex[:8]})"
     new = NewEntry("order", name, SITE_PROJECT, marking, digest, ids, {"action": action, **_told(facts)}, identifier)
     return Placed(desk.catalog.register(new, by=desk.reader, reason=str(facts["reason"]), sign=desk.sign), order)
 
@@ -102,7 +101,7 @@ def decisions(desk: Desk, order: Entry) -> Iterator[tuple[Entry, Envelope]]:
 def done_by(desk: Desk, order: Entry) -> Entry | None:
     """The entry that says that an order was carried out, if it was."""
     found = desk.view.lineage(order.id).descendants
-    return next((e for e in found if e.kind == "bundle" and e.facts.get("order") == order.id), None)
+    return next((e for e in found if e.kind in _DONE and e.facts.get("order") == order.id), None)
 
 
 def waiting(desk: Desk, *, everything: bool = False) -> list[dict[str, Any]]:

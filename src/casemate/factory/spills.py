@@ -8,6 +8,7 @@ lowered are found too. Undoing takes the decision of two people, and brings back
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from casemate.airlock.bundle import BundleManifest
 from casemate.airlock.recall import Recall, Recalled, page, read_recall
 from casemate.catalog import Entry, NewEntry, Run
-from casemate.errors import BadSignature, NameTaken
+from casemate.errors import BadSignature, NameTaken, NotFound
 from casemate.factory import judging, passage, peers
 from casemate.factory.desk import Desk
 from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
@@ -131,8 +132,17 @@ def _reach(desk: Desk, root: Entry) -> Reach:
         spread = desk.catalog.spread(sorted(roots), by=desk.reader)
         more = {entry.id for entry in spread.lowered} - roots
         if not more:
-            return Reach(spread.entries, spread.runs)
+            known = {run.id for run in spread.runs}
+            made_by = {str(e.facts["run"]) for e in spread.entries if e.kind == "model" and e.facts.get("run")} - known
+            return Reach(spread.entries, (*spread.runs, *_runs(desk, made_by)))
         roots |= more
+
+
+def _runs(desk: Desk, identifiers: set[str]) -> Iterator[Run]:
+    """The runs that made models of this site; those of models from elsewhere stayed there."""
+    for identifier in sorted(identifiers):
+        with suppress(NotFound):
+            yield desk.view.run(identifier)
 
 
 def _sent(reach: Reach) -> list[Entry]:
