@@ -45,7 +45,8 @@ class Rounds:
         self.versions: dict[str, Mapping[str, str]] = {}
         self.confinement: Mapping[str, bool | int] = {}
         self._folder, self._antivirus, self._refuse = folder, antivirus, refuse
-        self._limits, self._on_files = order.limits, _ignore
+        self._limits = order.limits
+        self._on_files: Callable[[int], None] = _ignore
         self._crew = Crew(lambda: Child(folder.parent, order), [], order.limits, lambda: self._on_files(1))
         self._total = Budget.of_delivery(order.limits)
         self._budgets: dict[str, Budget] = {}
