@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import random
+import shutil
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -54,10 +57,18 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return PosixStore(tmp_path / "any") if request.param == "posix" else MemoryStore()
 
 
+def lasting_folder() -> Path:
+    """A folder for as long as the tests run."""
+    folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 def noise(size: int, seed: str = "noise") -> bytes:
-    return random.Random(seed).randbytes(size)
+    return random.Random(seed).randbytes(size)  # noqa: S311  the same in every run
 
 
+@cache
 def statement() -> bytes:
     said = Statement("urn:casemate:test:1", (Subject("thing", "0" * 64),), {"verdict": "pass"})
     return pen_of("harbour").sign(said).to_json()

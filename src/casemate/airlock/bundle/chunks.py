@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Any
 import numpy as np
 
 _WINDOW_BYTES = 8 << 20
-_LEAST_AVERAGE_BYTES = 16 << 10
+_LEAST_AVERAGE_BYTES = 4 << 10
 _GREATEST_AVERAGE_BYTES = 1 << 20
 _CHUNKS_AIMED = 1 << 20
+_SIEVE = (1 << 23) - 15
+_ROW = struct.Struct(">QQ")
 
 
 def average_for(size: int) -> int:
@@ -31,9 +34,9 @@ def average_for(size: int) -> int:
 
 def chunks_of(
     fd: int, size: int, average: int, on_window: Callable[[bytes], None] | None = None
-) -> Iterator[tuple[int, int, int]]:
-    """Offset, length and 64-bit hash of each chunk of the first `size` bytes; `on_window` hears all bytes in order."""
-    from fastcdc.fastcdc_cy import fastcdc_cy  # type: ignore[import-untyped]
+) -> Iterator[tuple[int, memoryview]]:
+    """Offset and bytes of each chunk of the first `size` bytes; `on_window` hears all bytes in order."""
+    from fastcdc.fastcdc_cy import fastcdc_cy
 
     least, most = average // 4, average * 4
     held, start, read = b"", 0, 0
@@ -45,13 +48,18 @@ def chunks_of(
         if on_window:
             on_window(window)
         held, used, at_end = held + window, 0, read == size
+        view = memoryview(held)
         for chunk in fastcdc_cy(held, least, average, most):
             if not at_end and chunk.offset + most > len(held):
                 break  # it could end elsewhere with what follows
             used = chunk.offset + chunk.length
-            piece = memoryview(held)[chunk.offset : used]
-            yield start + chunk.offset, chunk.length, int.from_bytes(hashlib.sha256(piece).digest()[:8], "big")
+            yield start + chunk.offset, view[chunk.offset : used]
         held, start = held[used:], start + used
+
+
+def key_of(chunk: memoryview) -> int:
+    """A 64-bit hash of a chunk, by which others like it are looked for."""
+    return int.from_bytes(hashlib.sha256(chunk).digest()[:8], "big")
 
 
 @dataclass(frozen=True)
@@ -67,23 +75,23 @@ class ChunkTable:
 
     def __init__(self, bases: Sequence[Base], fds: Sequence[int], average: int) -> None:
         rows = bytearray()
+        self._perhaps = bytearray(_SIEVE)  # most of what is new is told from it at once
         for number, (base, fd) in enumerate(zip(bases, fds, strict=True)):
-            for offset, _, key in chunks_of(fd, base.size, average):
-                rows += key.to_bytes(8, "big") + (number << 56 | offset).to_bytes(8, "big")
+            for offset, chunk in chunks_of(fd, base.size, average):
+                key = key_of(chunk)
+                self._perhaps[key % _SIEVE] = 1
+                rows += _ROW.pack(key, number << 56 | offset)
         table: np.ndarray[Any, Any] = np.frombuffer(rows, ">u8").reshape(-1, 2)
         order = np.argsort(table[:, 0], kind="stable")
         self._keys, self._places = (table[order, column].astype(np.uint64) for column in (0, 1))
 
-    def find(self, key: int, hoped: tuple[int, int]) -> tuple[int, int] | None:
-        """Base and offset of a chunk with this hash: the `hoped` one if it is among them, else the first."""
+    def find(self, chunk: memoryview) -> tuple[int, int] | None:
+        """Base and offset of the first chunk with the same hash."""
+        key = key_of(chunk)
+        if not self._perhaps[key % _SIEVE]:
+            return None
         first = int(np.searchsorted(self._keys, np.uint64(key)))
         if first == len(self._keys) or int(self._keys[first]) != key:
             return None
-        packed = hoped[0] << 56 | max(hoped[1], 0)
-        for place in range(first, min(first + 16, len(self._keys))):
-            if int(self._keys[place]) != key:
-                break
-            if int(self._places[place]) == packed:
-                return hoped
         found = int(self._places[first])
         return found >> 56, found & ((1 << 56) - 1)

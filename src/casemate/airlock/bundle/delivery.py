@@ -28,6 +28,7 @@ from casemate.store.digest import CHUNK_BYTES, kind_of
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
+_FOLDERS = ("parts", "statements")
 HEAD_BYTES_MAX = 64 << 20
 """How large a manifest, or another of the small files in front, may be."""
 
@@ -44,7 +45,7 @@ class Span:
     def read(self, count: int, offset: int) -> bytes:
         """Up to `count` bytes from `offset` on; NotFound naming the file where its medium fails."""
         try:
-            return os.pread(self.fd, min(count, self.size - offset), self.at + offset)
+            return os.pread(self.fd, max(0, min(count, self.size - offset)), self.at + offset)
         except OSError as why:
             raise NotFound(self.name, expected="bytes that can be read", found=why.strerror) from why
 
@@ -95,10 +96,14 @@ class _Files:
     def __init__(self, fd: int, paths: Mapping[str, tuple[int, int]], prefix: str, *, is_tar: bool) -> None:
         self.fd, self.paths, self._prefix, self._is_tar = fd, paths, prefix, is_tar
 
+    def name(self, path: str) -> str:
+        """What an error calls one of them."""
+        return shown(f"{self._prefix}{path}")
+
     @contextmanager
     def open(self, path: str) -> Iterator[Span]:
         at, size = self.paths[path]
-        name = f"{self._prefix}{path}"
+        name = self.name(path)
         if self._is_tar:
             yield Span(self.fd, at, size, name)
             return
@@ -117,13 +122,13 @@ class _Files:
         try:
             size = self.paths[path][1]
         except KeyError as why:
-            raise NotFound(f"{self._prefix}{path}", expected="a file of the bundle", found="nothing") from why
+            raise NotFound(self.name(path), expected="a file of the bundle", found="nothing") from why
         if size > HEAD_BYTES_MAX:
-            raise BadInput(f"{self._prefix}{path}", expected=f"at most {HEAD_BYTES_MAX} bytes", found=f"{size} bytes")
+            raise BadInput(self.name(path), expected=f"at most {HEAD_BYTES_MAX} bytes", found=f"{size} bytes")
         with self.open(path) as span:
             data = span.read(size, 0)
         if len(data) != size:
-            raise DigestMismatch(f"{self._prefix}{path}", expected=f"{size} bytes", found=f"{len(data)} bytes")
+            raise DigestMismatch(self.name(path), expected=f"{size} bytes", found=f"{len(data)} bytes")
         return data
 
 
@@ -132,10 +137,9 @@ def read_head(source: Path) -> Head:
     fd = open_source(source)
     try:
         if source.is_dir():
-            folder = _Files(fd, _Looked(fd), "", is_tar=False)
-            return Head.from_bytes(folder.whole(MANIFEST), folder.whole(ENVELOPE), folder.whole)
-        front = _Front(fd, source.name)
-        return Head.from_bytes(front.next(MANIFEST), front.next(ENVELOPE), front.next)
+            where = f"{source.name}/"
+            return Head.read(_Files(fd, _Looked(fd), where, is_tar=False).whole, where=where)
+        return Head.read(_Front(fd, source.name).next, where=f"{source.name}: ")
     finally:
         os.close(fd)
 
@@ -148,10 +152,10 @@ def open_delivery(source: Path, head: Head, limits: Limits) -> Iterator[Delivery
         opened.callback(os.close, fd)
         if source.is_dir():
             found = look(source, fd, limits)
-            files = _Files(fd, {file.path: (0, file.size) for file in found.files}, "", is_tar=False)
-            allowed = {path for file in found.files for path in _parents(file.path)}
+            paths = {file.path: (0, file.size) for file in found.files}
+            files = _Files(fd, paths, f"{source.name}/", is_tar=False)
             for folder in found.folders:
-                if folder not in allowed:
+                if folder not in _FOLDERS:
                     raise InspectionRefused(shown(folder), expected="only what the manifest names", found="a folder")
         else:
             files = _Files(fd, _tar(fd, source, limits), f"{source.name}: ", is_tar=True)
@@ -159,31 +163,27 @@ def open_delivery(source: Path, head: Head, limits: Limits) -> Iterator[Delivery
 
 
 def _accepted(source: Path, head: Head, files: _Files, *, in_order: bool) -> Delivery:
-    if files.whole(MANIFEST) != head.manifest_bytes or files.whole(ENVELOPE) != head.envelope_bytes:
-        found = "another bundle, or another envelope"
-        raise DigestMismatch(f"{source.name}: {MANIFEST}", expected=f"that of bundle {head.digest}", found=found)
-    volume = read_volume(files.whole(VOLUME), head) if VOLUME in files.paths else None
+    for path, expected in ((MANIFEST, head.manifest_bytes), (ENVELOPE, head.envelope_bytes)):
+        if files.whole(path) != expected:
+            found = "another bundle's, or damage"
+            raise DigestMismatch(files.name(path), expected=f"that of bundle {head.digest}", found=found)
+    volume = read_volume(files.whole(VOLUME), head, thing=files.name(VOLUME)) if VOLUME in files.paths else None
     own = own_files(head, volume)
     share: Sequence[FileFacts] = volume.files if volume else tuple(head.manifest.files())
     sizes = {path: len(data) for path, data in own} | {file.path: file.size for file in share}
     for path in files.paths:
         if path not in sizes:
-            raise InspectionRefused(shown(path), expected="only what the manifest names", found="another file")
+            raise InspectionRefused(files.name(path), expected="only what the manifest names", found="another file")
         if files.paths[path][1] != sizes[path]:
             expected, found = f"{sizes[path]} bytes", f"{files.paths[path][1]} bytes"
-            raise DigestMismatch(shown(path), expected=expected, found=found)
+            raise DigestMismatch(files.name(path), expected=expected, found=found)
     for path, data in own:
         if path in files.paths and files.whole(path) != data:  # what is missing is said by `missing`
-            raise DigestMismatch(path, expected="what follows from the manifest", found="other bytes")
+            raise DigestMismatch(files.name(path), expected="what follows from the manifest", found="other bytes")
     if in_order and list(files.paths) != list(sizes):
         missing = next((path for path in sizes if path not in files.paths), "another order")
         raise DigestMismatch(source.name, expected="every file once, in order", found=f"not so: {missing}")
     return Delivery(source.name, head, volume, files)
-
-
-def _parents(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
 
 
 class _Looked(dict[str, tuple[int, int]]):
@@ -197,7 +197,7 @@ class _Looked(dict[str, tuple[int, int]]):
         try:
             return 0, os.stat(path, dir_fd=self._fd, follow_symlinks=False).st_size
         except OSError as why:
-            raise NotFound(path, expected="a file of the bundle", found=why.strerror) from why
+            raise KeyError(path) from why  # said to be missing by who asked
 
 
 class _Front:
@@ -207,7 +207,9 @@ class _Front:
         self._fd, self._name, self._at = fd, name, 0
 
     def next(self, wanted: str) -> bytes:
-        path, size = claimed(os.pread(self._fd, BLOCK, self._at), f"{self._name} at byte {self._at}")
+        """The bytes of the next file, which must have this path."""
+        front = Span(self._fd, 0, self._at + BLOCK, self._name)
+        path, size = claimed(front.read(BLOCK, self._at), f"{self._name} at byte {self._at}")
         if path != wanted:
             raise BadInput(f"{self._name} at byte {self._at}", expected=wanted, found=path)
         files = _Files(self._fd, {path: (self._at + BLOCK, size)}, f"{self._name}: ", is_tar=True)
@@ -217,20 +219,20 @@ class _Front:
 
 def _tar(fd: int, source: Path, limits: Limits) -> dict[str, tuple[int, int]]:
     """Where each file of an archive is: by its headers alone, which must be spelled as bundles spell them."""
-    whole, at, found, name = os.fstat(fd).st_size, 0, dict[str, tuple[int, int]](), source.name
-    if whole > limits.max_bytes:
-        raise InspectionRefused(name, expected=f"at most {limits.max_bytes} bytes", found=f"{whole} bytes")
-    while (block := os.pread(fd, BLOCK, at)) != END[:BLOCK]:
+    name, at, found = source.name, 0, dict[str, tuple[int, int]]()
+    whole = Span(fd, 0, os.fstat(fd).st_size, name)
+    if whole.size > limits.max_bytes:
+        raise InspectionRefused(name, expected=f"at most {limits.max_bytes} bytes", found=f"{whole.size} bytes")
+    while (block := whole.read(BLOCK, at)) != END[:BLOCK]:
         path, size = claimed(block, f"{name} at byte {at}")
         if path in found:
             raise InspectionRefused(f"{name} at byte {at}", expected="each file once", found=f"{path} again")
         if len(found) >= limits.max_files:
             raise InspectionRefused(name, expected=f"at most {limits.max_files} files", found="more")
-        after = at + BLOCK + size
-        if os.pread(fd, len(padding(size)), after) != padding(size):
+        if whole.read(len(padding(size)), at + BLOCK + size) != padding(size):
             raise DigestMismatch(f"{name}: {path}", expected=f"{size} bytes, then zeros", found="less, or other bytes")
         found[path] = (at + BLOCK, size)
         at += taken(size)
-    if at + len(END) != whole or os.pread(fd, len(END), at) != END:
-        raise DigestMismatch(name, expected=f"an end at byte {at + len(END)}", found=f"{whole} bytes")
+    if at + len(END) != whole.size or whole.read(len(END), at) != END:
+        raise DigestMismatch(name, expected=f"an end at byte {at + len(END)}", found=f"{whole.size} bytes")
     return found

@@ -85,20 +85,23 @@ class _Matching:
         self._done = 0  # bytes of the file that extents say
         self._base, self._shift = 0, 0  # alignment of what was matched last: base offset less file offset
 
-    def match(self, offset: int, length: int, place: tuple[int, int]) -> None:
-        """A chunk of the file whose hash is that of a chunk at `place` of a base."""
+    def take(self, offset: int, chunk: memoryview, table: ChunkTable) -> None:
+        """The next chunk of the file: where it would be if nothing moved, else where there is one like it."""
+        if offset < self._done:
+            return  # the comparison of a gap has been here
+        hoped = (self._base, offset + self._shift)
+        place = hoped if self._is_at(chunk, *hoped) else table.find(chunk)
+        if place is None or (place != hoped and not self._is_at(chunk, *place)):
+            return
         base, start = place
-        if offset < self._done or start + length > self._bases[base].size:
-            return
-        if os.pread(self._fd, length, offset) != os.pread(self._fds[base], length, start):
-            return
         self._fill(offset, base, start - offset)
-        self.extents.add(base, start, length)
-        self._done, self._base, self._shift = offset + length, base, start - offset
+        self.extents.add(base, start, len(chunk))
+        self._done, self._base, self._shift = offset + len(chunk), base, start - offset
 
-    def hoped(self, offset: int) -> tuple[int, int]:
-        """Where a chunk would be if nothing moved since the last match."""
-        return self._base, offset + self._shift
+    def _is_at(self, chunk: memoryview, base: int, start: int) -> bool:
+        if start < 0 or start + len(chunk) > self._bases[base].size:
+            return False
+        return os.pread(self._fds[base], len(chunk), start) == bytes(chunk)  # memcmp; a view compares item by item
 
     def finish(self) -> None:
         """Compare what is left, as a change in place and as what moved with the base's end."""
@@ -164,10 +167,8 @@ def delta_of(file: Path, digest: Digest, bases: Sequence[Base]) -> Delta | None:
         average = average_for(sum(base.size for base in bases))
         table, state = ChunkTable(bases, fds, average), hashlib.sha256()
         matching = _Matching(fd, size, bases, fds)
-        for offset, length, key in chunks_of(fd, size, average, state.update):
-            place = table.find(key, matching.hoped(offset))
-            if place is not None:
-                matching.match(offset, length, place)
+        for offset, chunk in chunks_of(fd, size, average, state.update):
+            matching.take(offset, chunk, table)
         matching.finish()
     if state.hexdigest() != digest.hex:
         raise DigestMismatch(f"object {digest}", expected=digest, found=f"sha256:{state.hexdigest()}")

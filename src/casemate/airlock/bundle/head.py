@@ -38,18 +38,25 @@ class Head:
     envelope: Envelope
     envelope_bytes: bytes
     statements: Mapping[str, bytes]
+    where: str = ""
 
     @classmethod
-    def from_bytes(cls, manifest: bytes, envelope: bytes, read: Callable[[str], bytes]) -> Head:
-        """A head from the bytes of its files, the statements by `read(path)`; names the one that is not as it should.
+    def read(cls, read: Callable[[str], bytes], *, where: str = "") -> Head:
+        """A head whose files are given by `read(path)`, in the order of an archive; names the one that is at fault.
 
-        Raises BadInput, or DigestMismatch for a statement that is not the manifest's.
+        Raises BadInput, or NotTrusted for a manifest or statement that is not what the envelope or manifest says.
+        `where` goes before every name.
         """
-        opened, said = Envelope.from_json(envelope, thing=ENVELOPE), BundleManifest.from_json(manifest, thing=MANIFEST)
+        manifest, envelope = read(MANIFEST), read(ENVELOPE)
+        opened = Envelope.from_json(envelope, thing=f"{where}{ENVELOPE}")
+        _refuse_other_subject(opened, Digest.of_bytes(manifest), where)
+        said = BundleManifest.from_json(manifest, thing=f"{where}{MANIFEST}")
         if (size := sum(item.file.size for item in said.statements)) > _STATEMENTS_BYTES_MAX:
-            raise BadInput(f"{MANIFEST} statements", expected=f"at most {_STATEMENTS_BYTES_MAX} bytes", found=size)
-        statements = {item.name: _statement(item, read(item.file.path)) for item in said.statements}
-        return cls(said, manifest, opened, envelope, statements)
+            raise BadInput(
+                f"{where}{MANIFEST} statements", expected=f"at most {_STATEMENTS_BYTES_MAX} bytes", found=size
+            )
+        statements = {item.name: _statement(item, read(item.file.path), where) for item in said.statements}
+        return cls(said, manifest, opened, envelope, statements, where)
 
     def statement(self, name: str) -> bytes | None:
         """The bytes of a statement, or None where none of that name travels."""
@@ -69,24 +76,30 @@ def sign_manifest(manifest: BundleManifest, pen: Signer) -> Envelope:
 
 def verify_head(head: Head, trust: Trust, now: datetime) -> TrustedKey:
     """The site's or officer's key that signed `head`; BadSignature naming the file at fault otherwise."""
-    key = trust.signer(head.envelope, thing=ENVELOPE)
+    thing = f"{head.where}{ENVELOPE}"
+    key = trust.signer(head.envelope, thing=thing)
     role = next((role for role in ROLES if role in key.roles), None)
     if role is None:
         expected = f"a key with role {' or '.join(ROLES)}"
-        raise BadSignature(f"{ENVELOPE} by {key.name}", expected=expected, found=", ".join(sorted(key.roles)))
-    key.check(role=role, now=now, thing=ENVELOPE)
-    statement = said(head.envelope, predicate_type=BUNDLE_TYPE, thing=ENVELOPE)
-    subjects = [(subject.name, subject.digest) for subject in statement.subjects]
-    if subjects != [(MANIFEST, head.digest.hex)]:
-        found = ", ".join(f"{name} {digest}" for name, digest in subjects[:3])
-        raise BadSignature(MANIFEST, expected=f"what was signed, {found}", found=head.digest.hex)
+        raise BadSignature(f"{thing} by {key.name}", expected=expected, found=", ".join(sorted(key.roles)))
+    key.check(role=role, now=now, thing=thing)
+    _refuse_other_subject(head.envelope, head.digest, head.where)
+    statement = said(head.envelope, predicate_type=BUNDLE_TYPE, thing=thing)
     if dict(statement.predicate) != _predicate(head.manifest.label):
-        raise BadSignature(ENVELOPE, expected="the label of its manifest", found="another")
+        raise BadSignature(thing, expected="the label of its manifest", found="another")
     return key
 
 
-def _statement(item: SignedFile, data: bytes) -> bytes:
-    path = item.file.path
+def _refuse_other_subject(envelope: Envelope, manifest: Digest, where: str) -> None:
+    """Damage is told from the envelope's own account, before anything that the manifest says is followed."""
+    subjects = Statement.from_json(envelope.payload, thing=f"{where}{ENVELOPE}").subjects
+    if [(subject.name, subject.digest) for subject in subjects] != [(MANIFEST, manifest.hex)]:
+        named = " and ".join(f"{subject.name} {subject.digest}" for subject in subjects[:2])
+        raise BadSignature(f"{where}{MANIFEST}", expected=f"what {ENVELOPE} names, {named}", found=manifest.hex)
+
+
+def _statement(item: SignedFile, data: bytes, where: str) -> bytes:
+    path = f"{where}{item.file.path}"
     if Digest.of_bytes(data) != item.file.digest:
         raise DigestMismatch(path, expected=item.file.digest, found=Digest.of_bytes(data))
     if (kind := kind_of_statement(data, path)) != item.kind:

@@ -141,6 +141,8 @@ class _State:
         signed = bool(raw.get("signed")) and raw.get("whole") == prints["whole"]
         others = sorted(file.name for file in into.iterdir() if file.name != WORK)
         if others and not signed:
+            if raw.get("signed"):  # cut while it was laid out: what lies there is another bundle's
+                raise BadInput(into, expected="the sealing that was cut here, or an empty folder", found="another")
             shutil.rmtree(work)
             raise BadInput(into, expected="an empty folder to seal into", found=others[0])
         if signed or raw.get("layout") == layout:
@@ -163,8 +165,7 @@ class _State:
 
     def head(self, order: _Order) -> Head:
         statements = {statement_path(name): data for name, data in order.statements}
-        manifest, envelope = (self.work / MANIFEST).read_bytes(), (self.work / ENVELOPE).read_bytes()
-        return Head.from_bytes(manifest, envelope, statements.__getitem__)
+        return Head.read(lambda path: statements[path] if path in statements else (self.work / path).read_bytes())
 
 
 def _read(file: Path) -> dict[str, Any]:
