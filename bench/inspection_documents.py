@@ -103,7 +103,7 @@ def docx(file: Path, size: int) -> None:
         archive.writestr("[Content_Types].xml", f'<Types xmlns="t">{types}{main}</Types>')
         archive.writestr("_rels/.rels", f'<R xmlns="r"><Relationship Type="{kinds}" Target="word/document.xml"/></R>')
         archive.writestr("word/document.xml", f'<w:document xmlns:w="w"><w:body>{body}</w:body></w:document>')
-        png = b"\x89PNG\r\n\x1a\n" + noise(size // 2)  # only its first bytes are looked at in a document
+        png = b"\x89PNG\r\n\x1a\n" + bytes(size // 2)  # only its first bytes are looked at in a document
         archive.writestr("word/media/a.png", png, zipfile.ZIP_STORED)
 
 
@@ -158,7 +158,7 @@ def _measure(name: str, files: list[Path], folder: Path, quarantine: Path) -> st
     total = sum(file.stat().st_size for file in files)
     inspection.reference_s(files)  # warms the cache
     plain = min(inspection.reference_s(files) for _ in range(3))
-    seconds = min(inspection.inspected_s(folder, quarantine, name)[0] for _ in range(2))
+    seconds = min(inspection.inspected_s(folder, quarantine, name) for _ in range(2))
     told, read = inspection.rate(total, seconds), inspection.rate(total, plain)
     return f"| {name} | {total / 1e6:.0f} | {told:.1f} | {read:.0f} | {seconds / plain:.1f} |"
 
