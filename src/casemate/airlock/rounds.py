@@ -8,6 +8,7 @@ refused if any member is. Archives are at most so many deep, and share one budge
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,7 @@ class Rounds:
         self._crew = Crew(lambda: Child(folder.parent, order), [], order.limits, lambda: self._on_files(1))
         self._total = Budget.of_delivery(order.limits)
         self._budgets: dict[str, Budget] = {}
+        self._like_members: dict[str, str] = {}  # what a path begins with that could be an archive's, and the path
         if antivirus is not None:
             self.versions[CLAMAV] = antivirus.versions
 
@@ -68,6 +70,8 @@ class Rounds:
         for w in waiting:
             line = self._line(w, self._crew.answers.pop(w.file.path), viruses.get(w.file.path))
             self.lines[w.path] = line
+            for mark in re.finditer(_MEMBER, w.path):
+                self._like_members.setdefault(w.path[: mark.end()], w.path)
             if line.clean and line.type in formats.ARCHIVES:
                 archives.append(line)
         return archives
@@ -128,10 +132,10 @@ class Rounds:
     def _note(self, line: InspectedFile, unpacked: Unpacked) -> list[Waiting]:
         self.versions["unpack"] = {**self.versions.get("unpack", {}), **unpacked.versions}
         start = line.path + _MEMBER
-        beside = next((path for path in self.lines if path.startswith(start)), None)
         findings = list(unpacked.findings)
-        if beside is not None:
-            findings.append(Finding("archive", f"no folder called {line.path + '!'!a} beside it", f"{beside!a}"))
+        if start in self._like_members:
+            found = f"{self._like_members[start]!a}"
+            findings.append(Finding("archive", f"no folder called {line.path + '!'!a} beside it", found))
         self.lines[line.path] = replace(line, scanners=(*line.scanners, "unpack"))
         for finding in findings:
             self._add(line, finding)

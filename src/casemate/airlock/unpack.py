@@ -127,6 +127,7 @@ class _Writer:
         self.size = 0
         self._into, self._budget, self._names = into, budget, MemberNames()
         self._path, self._fd, self._sha256, self._file_size = "", -1, hashlib.sha256(), 0
+        self._folders = {into}
 
     def begin(self, path: str) -> None:
         """A member begins; the one before has ended."""
@@ -138,7 +139,9 @@ class _Writer:
             return
         file = self._into / path
         with _disk_may_be_full(path):
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if file.parent not in self._folders:
+                file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._folders.add(file.parent)
             self._fd = os.open(file, _WRITE, 0o400)
         self._sha256, self._file_size = hashlib.sha256(), 0
 
@@ -196,7 +199,7 @@ class _Child:
             cwd="/",
             bufsize=0,
         )
-        self._came = 0
+        self._came, self._buffer = 0, bytearray()
 
     def run(self, writer: _Writer) -> None:
         """Hand all that the child sends to `writer`; BadArchiveError or BrokenScannerError unless it ends well."""
@@ -254,19 +257,20 @@ class _Child:
     def _read(self, size: int) -> bytes:
         if self._process.stdout is None:
             raise RuntimeError("a child without pipes")
-        data = bytearray()
         fd = self._process.stdout.fileno()
-        while len(data) < size:
+        while len(self._buffer) < size:
             within_s = self._limits.time_for(self._archive.size + self._came)
             left_s = self._started + within_s - time.monotonic()
             if left_s <= 0 or not select.select([fd], [], [], left_s)[0]:
                 raise BrokenScannerError(f"no end in {within_s:.3g} s")
-            piece = os.read(fd, size - len(data))
+            piece = os.read(fd, _PIPE_BYTES)
             if not piece:
                 raise BrokenScannerError(epitaph(self._process))
-            data += piece
+            self._buffer += piece
             self._came += len(piece)
-        return bytes(data)
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        return data
 
 
 def _said(data: bytes) -> dict[str, Any]:

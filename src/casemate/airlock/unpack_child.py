@@ -19,11 +19,12 @@ from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.unpack_frames import DATA, SAID, frame
 
 _READ_BYTES = 1 << 16
+_GATHERED_BYTES = 1 << 18
 
 
 def main() -> None:
     """Read one message from standard input; answer with frames on standard output."""
-    out = os.dup(1)
+    out = _Out(os.dup(1))
     os.dup2(2, 1)  # a library that prints must not speak in our name
     order = next(_messages())
     limits = ScanLimits(**order["limits"])
@@ -31,36 +32,60 @@ def main() -> None:
     reader = reader_of(order["type"])
     facts = confine(archive, memory_bytes=limits.memory_bytes)
     allow_processor_s(order["processor_s"])
-    _say(out, {"confinement": facts, "versions": {"unpack": "1", **reader.versions()}})
+    out.say({"confinement": facts, "versions": {"unpack": "1", **reader.versions()}})
     try:
         with archive.open("rb") as stream:
             count = 0
             for member in reader.members(stream, order["type"], order["name"], limits):
-                _say(out, {"member": member.path})
+                out.say({"member": member.path})
                 for piece in member.pieces:
-                    _write(out, frame(DATA, piece))
+                    out.send(piece)
                 count += 1
-        _say(out, {"members": count})
+        out.say({"members": count})
     except BadArchiveError as why:
-        _say(out, {"refused": [why.expected, why.found]})
+        out.say({"refused": [why.expected, why.found]})
     except MemoryError:
-        _say(out, {"refused": [f"an archive that unpacks within {limits.memory_bytes >> 20} MiB", "more needed"]})
+        out.say({"refused": [f"an archive that unpacks within {limits.memory_bytes >> 20} MiB", "more needed"]})
+    out.flush()
+
+
+class _Out:
+    """What is sent, gathered so that many small members do not become many small writes."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._data, self._frames = bytearray(), bytearray()
+
+    def say(self, message: dict[str, Any]) -> None:
+        self._end_data()
+        self._add(frame(SAID, pack(message)))
+
+    def send(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) >= _GATHERED_BYTES:
+            self._end_data()
+
+    def flush(self) -> None:
+        left = memoryview(bytes(self._frames))
+        self._frames.clear()
+        while left:
+            left = left[os.write(self._fd, left) :]
+
+    def _end_data(self) -> None:
+        if self._data:
+            self._add(frame(DATA, self._data))
+            self._data.clear()
+
+    def _add(self, data: bytes) -> None:
+        self._frames += data
+        if len(self._frames) >= _GATHERED_BYTES:
+            self.flush()
 
 
 def _messages() -> Iterator[dict[str, Any]]:
     unpacker = Unpacker()
     while data := os.read(0, _READ_BYTES):
         yield from unpacker.feed(data)
-
-
-def _say(fd: int, message: dict[str, Any]) -> None:
-    _write(fd, frame(SAID, pack(message)))
-
-
-def _write(fd: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(fd, left) :]
 
 
 if __name__ == "__main__":

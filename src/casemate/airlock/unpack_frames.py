@@ -10,7 +10,7 @@ MAX_FRAME_BYTES = 2 << 20
 _HEAD = struct.Struct(">cI")
 
 
-def frame(kind: bytes, data: bytes) -> bytes:
+def frame(kind: bytes, data: bytes | bytearray) -> bytes:
     """A frame as bytes."""
     return _HEAD.pack(kind, len(data)) + data
 
