@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from casemate.cli.demo_sites import Cast, DemoSite, chapter, introduce, say
 from casemate.cli.demo_tiles import unpack
 from casemate.cli.options import EXISTING, PATH, Caller
 from casemate.cli.runs import setting, spread
@@ -22,12 +22,23 @@ if TYPE_CHECKING:
 
 _MARK = ".casemate-demo"
 _LICENCE = "NEON airborne imagery, as packaged in deepforest 2.1.0 (MIT)"
-_PEOPLE = {  # name: clearance, roles
-    "ines": ("DR//FRA", ("author",)),
-    "marc": ("DR//FRA", ("approver",)),
-    "lea": ("S//FRA", ("approver",)),
-    "tom": ("NP//FRA", ()),
-}
+_SITES = {
+    "collecte": Cast(
+        "NP", "odile", {"nour": ("NP//FRA", ("author",)), "hugo": ("NP//FRA", ("sponsor",))},
+        project="tiles", floor="NP",
+    ),
+    "foret": Cast(
+        "S//SPÉCIAL FRANCE", "claire",
+        {
+            "ines": ("DR//FRA", ("author",)), "marc": ("DR//FRA", ("approver",)), "lea": ("S//FRA", ("approver",)),
+            "paul": ("DR//FRA", ("sponsor",)), "tom": ("NP//FRA", ()),
+        },
+        project="forest", floor="DR",
+    ),
+    "escale": Cast(
+        "DR", "yann", {"zoe": ("DR//FRA", ("author",)), "remi": ("DR//FRA", ("sponsor",))}, project="maps", floor="DR"
+    ),
+}  # fmt: skip
 _GATE = """\
 # What this demonstration asks of a detector of trees: signed by the officer, versioned in the catalog.
 format = "casemate-gate-policy/1"
@@ -61,18 +72,23 @@ validity_days = 90
 @click.option("--tiles", type=EXISTING, required=True, help="The deepforest 2.1.0 wheel: four labelled tiles.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a parameter of the recipe.")
 def demo(folder: Path, tiles: Path, settings: tuple[str, ...]) -> None:
-    """From labelled tiles to a released detector, in FOLDER: about five minutes on two cores."""
+    """Three sites: data in by bundle, a detector trained and released, sent on and served: minutes on two cores."""
     started = time.monotonic()
     _fresh(folder)
     story = _Story(folder)
-    story.found_site()
+    story.found_sites()
     story.scene = unpack(tiles, folder / "deliveries")
+    story.send_data()
+    story.refuse_what_skips_the_airlock()
     story.take_in()
+    story.answer()
     story.train(dict(setting(pair) for pair in settings))
     story.refuse_leak()
     story.evaluate()
     story.approve_and_release()
     story.detect()
+    story.send_release()
+    story.serve_elsewhere()
     story.refuse_reader()
     story.look_back()
     click.echo(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Where to look:")
@@ -81,69 +97,151 @@ def demo(folder: Path, tiles: Path, settings: tuple[str, ...]) -> None:
 
 
 class _Story:
-    """The people of a demonstration site and what each of them does."""
+    """The people of three demonstration sites and what each of them does."""
 
     def __init__(self, folder: Path) -> None:
         """Everything lies in `folder`."""
         self.folder = folder
-        self.site = folder / "site"
-        self.keys = folder / "keys"
+        self.sites = {name: DemoSite(folder / name, name, cast) for name, cast in _SITES.items()}
+        self.media = folder / "media"
         self.scene = folder
         self.shown: dict[str, Path] = {}
 
     def acting(self, name: str) -> Factory:
-        """The site as `name`, whose key is unlocked with the passphrase in a file beside it."""
-        from casemate.factory import Factory
+        """The site on which somebody works, with their key unlocked."""
+        return next(site for site in self.sites.values() if name in site.people).acting(name)
 
-        secret = self.keys / f"{name}.passphrase"
-        return Factory.open(self.site, key=self.keys / f"{name}.key", passphrase=secret.read_bytes)
-
-    def found_site(self) -> None:
-        """An officer founds a French site; people bring their keys."""
-        from casemate.factory import init_site, new_key
-
-        _chapter("A site, its officer, its people")
-        self.keys.mkdir(mode=0o700)
-        for name in ("claire", *_PEOPLE):
-            (self.keys / f"{name}.passphrase").write_text(secrets.token_urlsafe(18), encoding="ascii")
-        _say("casemate init site --policy fr --ceiling 'S//SPÉCIAL FRANCE' --officer claire --officer-key claire.key")
-        secret = (self.keys / "claire.passphrase").read_bytes()
-        init_site(
-            self.site, name="demo", policy="fr", ceiling="S//SPÉCIAL FRANCE", officer="claire",
-            officer_key=self.keys / "claire.key", passphrase=lambda _: secret,
-        )  # fmt: skip
-        for name, (clearance, roles) in _PEOPLE.items():
-            key = self.keys / f"{name}.key"
-            new_key(key, (self.keys / f"{name}.passphrase").read_bytes())
-            _say(f"casemate people add {name} --clearance {clearance}" + "".join(f" --role {r}" for r in roles))
-            self.acting("claire").add_person(
-                name, public_key=key.with_name(key.name + ".pub"), clearance=clearance, roles=frozenset(roles)
-            )
-        _say("casemate project add forest --marking DR --member ines --member marc --member lea")
-        self.acting("claire").add_project("forest", marking="DR", members=frozenset({"ines", "marc", "lea"}))
+    def found_sites(self) -> None:
+        """An unclassified site that collects, one that learns, one that uses; two of them deal with the third."""
+        chapter("Three sites, their officers, their people: collecte (unclassified), foret (learns), escale (uses)")
+        for site in self.sites.values():
+            site.found()
+        collecte, foret, escale = self.sites.values()
+        introduce(collecte, foret, ceiling="NP")
+        introduce(foret, escale, ceiling="DR")
         gate = self.folder / "gates.toml"
         gate.write_text(_GATE, encoding="utf-8")
-        _say("casemate policy set gates gates.toml --reason 'thresholds for trees'")
+        say("casemate policy set gates gates.toml --reason 'thresholds for trees'   (foret)")
         self.acting("claire").set_policy("gates", gate, reason="thresholds for trees")
+        foret.close_to_imports()
 
-    def take_in(self) -> None:
-        """The engineer takes two deliveries in, marked Diffusion Restreinte."""
-        _chapter("Data in: quarantine, inspection, labels checked, marked DR")
+    def send_data(self) -> None:
+        """The unclassified site collects tiles, and two people let them out."""
+        chapter("collecte: labelled tiles, sealed into a signed bundle after two people decided")
         for name in ("training", "held-out"):
-            _say(f"casemate data import deliveries/{name} --name {name} --marking DR --project forest")
+            say(f"casemate data import deliveries/{name} --name {name} --marking NP --project tiles")
             with _bar(f"import {name}") as progress:
-                entry = self.acting("ines").import_dataset(
-                    self.folder / "deliveries" / name, name=name, marking="DR", project="forest", licence=_LICENCE,
+                self.acting("nour").import_dataset(
+                    self.folder / "deliveries" / name, name=name, marking="NP", project="tiles", licence=_LICENCE,
                     exhaustive=["tree"], progress=progress,
                 )  # fmt: skip
+        self._cross("collecte", "nour", ("training", "held-out"), "foret", "stick")
+
+    def refuse_what_skips_the_airlock(self) -> None:
+        """Nobody skips the airlock, and no pickle passes it."""
+        chapter("foret: nothing skips the airlock, and what is no picture stays outside")
+        say("casemate data import deliveries/training --marking DR --project forest")
+        training = self.folder / "deliveries" / "training"
+        _refused(lambda: self.acting("ines").import_dataset(training, name="x", marking="DR", project="forest"))
+        bad = self.folder / "deliveries" / "bad"
+        bad.mkdir()
+        (bad / "weights.png").write_bytes(
+            b"\x80\x04\x95\x14\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94."
+        )
+        say("casemate airlock in deliveries/bad --kind dataset --marking DR --project forest --reason 'from a stick'")
+        ines = self.acting("ines")
+        _refused(
+            lambda: ines.take_folder(
+                bad, kind="dataset", name="bad", project="forest", marking="DR", reason="from a stick"
+            )
+        )
+
+    def take_in(self) -> None:
+        """The bundle is verified, inspected, and waits for a sponsor and the officer."""
+        chapter("foret: the bundle is verified and inspected, and two people let it in; the project marks it DR")
+        say("casemate airlock in media/stick --project forest --reason 'tiles to learn from'")
+        with _bar("airlock in") as progress:
+            row = self.acting("ines").take_bundle(
+                self.media / "stick", project="forest", reason="tiles to learn from", progress=progress
+            )
+        click.echo(f"  {row['order']}: {row['missing']}")
+        reports = self.folder / "inspection"
+        say(f"casemate airlock report {row['id'][:8]} inspection   (as claire, the officer)")
+        self.acting("claire").order_reports(row["id"], reports)
+        self.shown["inspection"] = reports / "1-dataset-report.html"
+        say(f"casemate airlock take {row['id'][:8]}")
+        _refused(lambda: self.acting("ines").carry_out(row["id"]))
+        self._decide("foret", row["id"])
+        for entry in self.acting("ines").carry_out(row["id"]):
             facts = entry["facts"]
             counts = f"{facts['images']} images, {facts['boxes']} boxes"
-            click.echo(f"  {counts}, marked {entry['marking']}, {entry['digest'][:19]}…")
+            click.echo(f"  {entry['name']}: {counts}, marked {entry['marking']}, {entry['digest'][:19]}…")
+
+    def answer(self) -> None:
+        """A signed receipt goes back, and the sender knows what was taken."""
+        chapter("A signed receipt goes back; what foret has acknowledged need not travel again")
+        self._receipts("ines", "foret", "nour", "collecte")
+
+    def send_release(self) -> None:
+        """The released model goes to a third site, in volumes."""
+        chapter("foret: the released model goes out to escale, in volumes of 1.5 MB")
+        self._cross("foret", "ines", ("trees-2026",), "escale", "disks", volume_bytes=1_500_000)
+
+    def serve_elsewhere(self) -> None:
+        """There it is verified, let in by two people, and answers."""
+        chapter("escale: volumes in any order, two people, and the release is verified and answers")
+        volumes = sorted((self.media / "disks").iterdir(), reverse=True)
+        for volume in volumes:
+            say(f"casemate airlock in media/disks/{volume.name} --project maps --reason 'detector of trees'")
+            row = self.acting("zoe").take_bundle(volume, project="maps", reason="detector of trees")
+            click.echo(f"  {row['state']}" + (f": {len(row['missing'])} files missing" if row["missing"] else ""))
+        self._decide("escale", row["id"])
+        for entry in self.acting("zoe").carry_out(row["id"]):
+            click.echo(f"  {entry['kind']} {entry['name']}, marked {entry['marking']}")
+        say(f"casemate detect trees-2026 {self.scene.name} --marking NP --out detections-escale   (as zoe)")
+        out = self.folder / "detections-escale"
+        with _bar("detect") as progress:
+            found = self.acting("zoe").detect("trees-2026", self.scene, out, marking="NP", progress=progress)
+        click.echo(
+            f"  {found['detections']} detections, marked {found['marking']}, by release {found['release'][:19]}…"
+        )
+        self._receipts("zoe", "escale", "ines", "foret")
+
+    def _cross(self, site: str, who: str, entries: tuple[str, ...], to: str, medium: str, **how: Any) -> None:
+        """Ask, decide, seal."""
+        listed = " ".join(entries)
+        say(f"casemate airlock out {listed} --to {to} --reason 'for their work'")
+        row = self.acting(who).ask_out(entries, to=to, reason="for their work")
+        self._decide(site, row["id"])
+        size = " --volume-size 1.5M" if how else ""
+        say(f"casemate airlock seal {row['id'][:8]} media/{medium}{size}")
+        with _bar("seal") as progress:
+            sealed = self.acting(who).seal(row["id"], self.media / medium, progress=progress, **how)
+        click.echo(
+            f"  bundle {sealed['sequence']} for {to}, marked {sealed['marking']}: {sealed['objects']} objects, "
+            f"{sealed['sent_bytes'] / 1e6:.1f} MB in {len(sealed['volumes'])} volume(s)"
+        )
+
+    def _decide(self, site: str, order: str) -> None:
+        for name in self.sites[site].deciders:
+            say(f"casemate airlock release {order[:8]} --reason 'read and accepted'   (as {name})")
+            row = self.acting(name).decide(order, reason="read and accepted")
+        click.echo(f"  {row['state']}")
+
+    def _receipts(self, giver: str, site: str, reader: str, peer: str) -> None:
+        folder = self.media / f"receipts of {site}"
+        say(f"casemate airlock receipts --for {peer} --write 'media/{folder.name}'   (as {giver})")
+        self.acting(giver).write_receipts(peer, folder)
+        say(f"casemate airlock receipts --read 'media/{folder.name}'   (as {reader})")
+        for receipt in self.acting(reader).read_receipts(folder):
+            click.echo(
+                f"  bundle {receipt['sequence']} at {receipt['marking']}: {receipt['outcome']} by {receipt['peer']}"
+            )
 
     def train(self, settings: dict[str, Any]) -> None:
         """A short fine-tuning from the base weights that come with Casemate."""
-        _chapter("Training: a frozen plan, a run that could be killed and resumed to the same bits")
-        _say("casemate train training --name trees --project forest")
+        chapter("Training: a frozen plan, a run that could be killed and resumed to the same bits")
+        say("casemate train training --name trees --project forest")
         with _bar("train trees") as progress:
             entry = self.acting("ines").train(
                 ["training"], name="trees", project="forest", settings=settings, processes=spread(), progress=progress
@@ -153,33 +251,33 @@ class _Story:
 
     def refuse_leak(self) -> None:
         """Scored on the very images it learned from, the model is refused."""
-        _chapter("The gate refuses: scores on the training set itself prove nothing")
-        _say("casemate evaluate trees training")
+        chapter("The gate refuses: scores on the training set itself prove nothing")
+        say("casemate evaluate trees training")
         with _bar("evaluate") as progress:
             found = self.acting("ines").evaluate("trees", "training", settings={"robustness": []}, progress=progress)
         _verdict(found)
-        _say(f"casemate release '{found['report']}' --name trees-2026")
+        say(f"casemate release '{found['report']}' --name trees-2026")
         _refused(lambda: self.acting("ines").release(found["report"], name="trees-2026"))
 
     def evaluate(self) -> None:
         """On a third of the largest tile, which was kept apart."""
-        _chapter("Evaluation on ground kept apart: scores with intervals, robustness, calibration, dossier")
-        _say("casemate evaluate trees held-out --name 'trees report'")
+        chapter("Evaluation on ground kept apart: scores with intervals, robustness, calibration, dossier")
+        say("casemate evaluate trees held-out --name 'trees report'")
         with _bar("evaluate") as progress:
             found = self.acting("ines").evaluate("trees", "held-out", name="trees report", progress=progress)
         _verdict(found)
 
     def approve_and_release(self) -> None:
         """Two people who are not the author read the dossier and sign; the site signs the release."""
-        _chapter("Two people decide, neither of them the author; the site signs")
-        _say("casemate approve 'trees report' …   (as ines, the author)")
+        chapter("Two people decide, neither of them the author; the site signs")
+        say("casemate approve 'trees report' …   (as ines, the author)")
         _refused(lambda: self.acting("ines").approve("trees report", reason="my own work"))
         for name in ("marc", "lea"):
             reason = "dossier read: figures on held-out ground and limits are acceptable for mapping"
-            _say(f"casemate approve 'trees report' --reason '{reason}'   (as {name})")
+            say(f"casemate approve 'trees report' --reason '{reason}'   (as {name})")
             self.acting(name).approve("trees report", reason=reason)
-        _say("casemate release 'trees report' --name trees-2026")
-        entry = self.acting("ines").release("trees report", name="trees-2026")
+        say("casemate release 'trees report' --name trees-2026 --for-site escale")
+        entry = self.acting("ines").release("trees report", name="trees-2026", sites=["escale"])
         facts = entry["facts"]
         click.echo(f"  valid until {facts['expires'][:10]}, approved by {', '.join(facts['approved_by'])}")
         dossier = self.folder / "report"
@@ -188,9 +286,9 @@ class _Story:
 
     def detect(self) -> None:
         """The released detector over the largest tile."""
-        _chapter("Detection over the largest tile, by the released model alone")
+        chapter("Detection over the largest tile, by the released model alone")
         out = self.folder / "detections"
-        _say(f"casemate detect trees-2026 {self.scene.name} --marking DR --out detections")
+        say(f"casemate detect trees-2026 {self.scene.name} --marking DR --out detections")
         with _bar("detect") as progress:
             found = self.acting("lea").detect("trees-2026", self.scene, out, marking="DR", progress=progress)
         click.echo(f"  {found['detections']} detections, marked {found['marking']}")
@@ -199,32 +297,32 @@ class _Story:
 
     def refuse_reader(self) -> None:
         """For somebody without clearance there is no such thing."""
-        _chapter("A reader without clearance: what is above them does not exist")
-        _say("casemate show trees-2026   (as tom, cleared NP)")
+        chapter("A reader without clearance: what is above them does not exist")
+        say("casemate show trees-2026   (as tom, cleared NP)")
         _refused(lambda: self.acting("tom").show("trees-2026"))
-        _say("casemate show no-such-thing   (as tom)")
+        say("casemate show no-such-thing   (as tom)")
         _refused(lambda: self.acting("tom").show("no-such-thing"))
-        _say(f"casemate list   (as tom): {len(self.acting('tom').entries(project='forest'))} entries of the project")
+        say(f"casemate list   (as tom): {len(self.acting('tom').entries(project='forest'))} entries of the project")
 
     def look_back(self) -> None:
         """Lineage, proof, journal."""
         from casemate.cli.catalog import journal_table
 
-        _chapter("Where it comes from, and proof that nothing was touched")
-        _say("casemate lineage trees-2026")
+        chapter("Where it comes from, and proof that nothing was touched")
+        say("casemate lineage trees-2026")
         for line in self.acting("ines").lineage("trees-2026")["tree"]:
             click.echo(f"  {line}")
-        _say("casemate verify")
+        say("casemate verify")
         for row in self.acting("claire").verify():
             click.echo(f"  {row['verdict']:<8} {row['what']}: {row['detail']}")
-        _say("casemate journal --limit 8")
+        say("casemate journal --limit 8")
         journal_table(self.acting("claire").journal(limit=8))
         journal = self.folder / "journal.txt"
         rows = self.acting("claire").journal(limit=1000)
         keys = ("time", "actor", "verb", "subject", "outcome", "reason", "marking")
         journal.write_text("".join("\t".join(str(row[k]) for k in keys) + "\n" for row in rows), encoding="utf-8")
         self.shown["journal"] = journal
-        self.shown["site"] = self.site
+        self.shown["sites"] = self.folder
 
 
 def _fresh(folder: Path) -> None:
@@ -234,15 +332,6 @@ def _fresh(folder: Path) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).touch()
-
-
-def _chapter(title: str) -> None:
-    click.echo()
-    click.secho(f"── {title}", bold=True)
-
-
-def _say(command: str) -> None:
-    click.secho(f"$ {command}", fg="cyan")
 
 
 def _verdict(found: dict[str, Any]) -> None:

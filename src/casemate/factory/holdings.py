@@ -82,7 +82,8 @@ def _require(desk: Desk, peer: str, marking: Marking, missing: set[Digest]) -> N
 def _brought(desk: Desk, peer: str, marking: Marking) -> Iterable[Digest]:
     """Every object that came from a peer in bundles within `marking`."""
     for bundle in peers.bundles(desk, peer, "in"):
-        if bundle.marking.within(marking) and bundle.facts.get("objects"):
+        sealed_at = desk.site.policy.parse(str(bundle.facts["channel"]))
+        if sealed_at.within(marking) and bundle.facts.get("objects"):
             with desk.store.open(Digest.parse(str(bundle.facts["objects"]))) as stream:
                 yield from (line.digest for line in objects_of(stream))
 

@@ -113,13 +113,15 @@ def _prepare(
         facts = {
             "peer": arrived.peer.name, "reason": reason, "project": project, "manifest": arrived.head.digest.hex,
             "sequence": manifest.label.sequence, "previous": manifest.label.previous,
-            "missing": list(arrived.place.missing), "late": arrived.place.late, "entries": entries,
+            "missing": list(arrived.place.missing),
+            "channel": str(arrived.marking), "late": arrived.place.late, "entries": entries,
             "trust": str(Digest.of_bytes(arrived.trust)) if arrived.trust else "",
         }  # fmt: skip
         if arrived.trust:
             (prepared / "trust.dsse.json").write_bytes(arrived.trust)
         title = f"bundle {manifest.label.sequence} of {arrived.peer.name}"
-        return wait(desk, waiting, prepared, title, arrived.marking, facts)
+        # The order names the project, so it is marked at least as the project is.
+        return wait(desk, waiting, prepared, title, arrived.marking.join(desk.project_marking(project)), facts)
 
 
 def wait(

@@ -182,11 +182,8 @@ def _record(
                 raise NotTrusted(f"bundle {manifest.label.sequence}", expected=expected, found=manifest.digest.hex)
             return
         label = manifest.label
-        facts = {
-            "peer": label.destination, "direction": "out", "sequence": label.sequence, "previous": label.previous,
-            "manifest": manifest.digest.hex, "order": placed.entry.id, "objects": str(_kept(desk, listed)),
-        }  # fmt: skip
-        name = f"to {label.destination} {label.sequence}"
+        facts = {**peers.passed(manifest, "out"), "order": placed.entry.id, "objects": str(_kept(desk, listed))}
+        name = f"to {label.destination} {label.sequence} ({manifest.digest.hex[:8]})"
         parents = (placed.entry.id, *(entry.id for entry in entries))
         digest = put_bytes(desk.store, manifest.to_json())
         new = NewEntry("bundle", name, SITE_PROJECT, placed.entry.marking, digest, parents, facts)

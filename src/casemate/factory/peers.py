@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from casemate.airlock.bundle import Head
+from casemate.airlock.bundle import BundleManifest, Head
 from casemate.airlock.exchange import DIRECTIONS, Peer
 from casemate.airlock.ledger import Link
 from casemate.catalog import Entry, NewEntry
@@ -67,6 +67,16 @@ def channel(desk: Desk, peer: str, direction: str, marking: Marking) -> dict[int
     """The bundles that passed between this site and `peer` on the channel of `marking`, by number."""
     passed = desk.view.passages(peer, direction, marking)
     return {passage.sequence: Link(passage.manifest, passage.previous) for passage in passed}
+
+
+def passed(manifest: BundleManifest, direction: str) -> dict[str, Any]:
+    """What the entry of a bundle says of it; `channel` is the marking that it was sealed at, for ever."""
+    label = manifest.label
+    return {
+        "peer": label.destination if direction == "out" else label.source, "direction": direction,
+        "sequence": label.sequence, "previous": label.previous, "manifest": manifest.digest.hex,
+        "channel": label.marking,
+    }  # fmt: skip
 
 
 def bundles(desk: Desk, peer: str, direction: str) -> Iterator[Entry]:

@@ -100,7 +100,7 @@ def _reconcile(desk: Desk, file: Path, offered: bytes | None) -> Iterator[dict[s
     peer = desk.exchange_policy().peer(str(sent.facts["peer"]), "out")
     receipt = read_receipt(envelope, peers.trust_of(desk, peer, offered), now=desk.now())
     said = (receipt.manifest, receipt.sender, receipt.by, receipt.marking, receipt.sequence)
-    known = (sent.facts["manifest"], desk.site.name, peer.name, str(sent.marking), sent.facts["sequence"])
+    known = (sent.facts["manifest"], desk.site.name, peer.name, sent.facts["channel"], sent.facts["sequence"])
     if said != known:
         raise BadSignature(file.name, expected=f"a receipt for bundle {known}", found=said)
     digest = put_bytes(desk.store, envelope.to_json())

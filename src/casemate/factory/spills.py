@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from casemate.airlock.bundle import BundleManifest
 from casemate.airlock.recall import Recall, Recalled, page, read_recall
 from casemate.catalog import Entry, NewEntry, Run
 from casemate.errors import BadSignature, NameTaken, NotFound
@@ -25,7 +24,7 @@ from casemate.gates import revoke as sign_revocation
 from casemate.gates.pen import unlock
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
-from casemate.store import get_bytes, put_bytes
+from casemate.store import put_bytes
 
 _HANDED_OUT = ("get", "detect", "airlock.receipt")
 
@@ -208,7 +207,7 @@ def _recalls(desk: Desk, reach: Reach, marking: Marking) -> list[tuple[Recall, E
         name = str(bundle.facts["peer"])
         told = str(marking) if name in ceilings and marking.within(ceilings[name]) else ""
         carried = tuple(Recalled(p, digests[p]) for p in bundle.parents if p in digests and _is_carried(desk, p))
-        sent_at = _marking_when_sent(desk, bundle)
+        sent_at = desk.site.policy.parse(str(bundle.facts["channel"]))
         recall = Recall(
             desk.site.name, name, str(bundle.facts["manifest"]), str(sent_at), int(bundle.facts["sequence"]), carried,
             told, desk.now(),
@@ -219,11 +218,6 @@ def _recalls(desk: Desk, reach: Reach, marking: Marking) -> list[tuple[Recall, E
 
 def _is_carried(desk: Desk, identifier: str) -> bool:
     return desk.view.get(identifier).kind != "order"
-
-
-def _marking_when_sent(desk: Desk, bundle: Entry) -> Marking:
-    """The marking in the bundle's own manifest, whatever was raised since."""
-    return desk.site.policy.parse(BundleManifest.from_json(get_bytes(desk.store, bundle.digest)).label.marking)
 
 
 def _write(desk: Desk, into: Path, report: dict[str, Any], notices: Sequence[tuple[Recall, Envelope, Marking]]) -> None:

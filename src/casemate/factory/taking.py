@@ -156,40 +156,28 @@ class _Arrivals:
 def _of_bundle(desk: Desk, placed: Placed, folder: Path) -> tuple[list[NewEntry], Passage]:
     facts = placed.order.facts
     manifest = _manifest(folder, placed)
-    peer = desk.exchange_policy().peer(str(facts["peer"]), "in")
-    marking, label = placed.entry.marking, manifest.label
-    channel = peers.channel(desk, peer.name, "in", marking)
-    where = place(
-        channel, label.sequence, Link(manifest.digest.hex, label.previous), channel=f"{peer.name} at {marking}"
-    )
+    label, peer = manifest.label, desk.exchange_policy().peer(str(facts["peer"]), "in")
+    channel = Channel(peer.name, "in", desk.site.policy.parse(str(facts["channel"])))
+    link = Link(manifest.digest.hex, label.previous)
+    where = place(peers.channel(desk, peer.name, "in", channel.marking), label.sequence, link, channel=str(channel))
     known = {str(e.facts["origin"]["id"]): e.id for e in desk.view.walk() if _came_from(e, peer.name)}
     ids = known | {entry.id: desk.catalog.new_id() for entry in manifest.entries}
     reports = {str(item["id"]): {key: str(item[key]) for key in INSPECTION} for item in facts["entries"]}
     arrivals = _Arrivals(desk, peer.name, str(facts["project"]), reports, ids)
     for entry in _parents_first(manifest.entries):
         arrivals.add(entry)
-    passed = {
-        "peer": peer.name, "direction": "in", "sequence": label.sequence, "previous": label.previous,
-        "manifest": manifest.digest.hex, "order": placed.entry.id, "objects": str(_list(desk, folder)),
-    }  # fmt: skip
+    passed = {**peers.passed(manifest, "in"), "order": placed.entry.id, "objects": str(_list(desk, folder))}
     parents = (placed.entry.id, *(new.id for new in arrivals.news))
-    bundle = NewEntry(
-        "bundle",
-        f"from {peer.name} {label.sequence}",
-        SITE_PROJECT,
-        marking,
-        put_bytes(desk.store, manifest.to_json()),
-        parents,
-        passed,
-    )
-    outcome = {entry.id: "taken" for entry in manifest.entries}
+    name, digest = f"from {peer.name} {label.sequence} ({link.manifest[:8]})", put_bytes(desk.store, manifest.to_json())
     news = [
         *peers.newer_trust(desk, peer, _trust(folder, str(facts["trust"]))),
         *arrivals.news,
-        bundle,
-        receipts.new_receipt(desk, manifest, marking, where, "taken", "", outcome),
+        NewEntry("bundle", name, SITE_PROJECT, placed.entry.marking, digest, parents, passed),
+        receipts.new_receipt(
+            desk, manifest, channel.marking, where, "taken", "", {entry.id: "taken" for entry in manifest.entries}
+        ),
     ]
-    return news, Passage(Channel(peer.name, "in", marking), label.sequence, manifest.digest.hex, label.previous)
+    return news, Passage(channel, label.sequence, link.manifest, label.previous)
 
 
 def _trust(folder: Path, expected: str) -> bytes | None:

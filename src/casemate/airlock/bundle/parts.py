@@ -26,6 +26,7 @@ from casemate.airlock.bundle.ustar import BLOCK, END, header, padding, taken
 from casemate.store.digest import Digest
 
 _HELD_BYTES = 1 << 20
+_FLUSHED_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class PartsWriter:
         self._undo = ExitStack()
         self._hashing = self._undo.enter_context(ThreadPoolExecutor(1, "bundle-hash"))
         self._summed: Future[None] | None = None
+        self._flushing = self._undo.enter_context(ThreadPoolExecutor(1, "bundle-flush"))
+        self._flushed: Future[None] | None = None
         (folder / "parts").mkdir(exist_ok=True)
         self._list = self._undo.enter_context((folder / LIST).open("ab"))
         self._list.truncate(reached.listed)
@@ -76,9 +79,9 @@ class PartsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._undo.close()  # before the part: what flushes it holds its descriptor
         if self._part is not None:
             self._part.close()
-        self._undo.close()
 
     def add(self, made: Made) -> int:
         """Write a member, and its object's line with the last; the bytes that it took."""
@@ -121,7 +124,17 @@ class PartsWriter:
         while view:
             view = view[part.write(view) :]
         self._held.clear()
+        if self._at // _FLUSHED_BYTES > self._written // _FLUSHED_BYTES and (
+            self._flushed is None or self._flushed.done()
+        ):
+            self._flush_wait()
+            self._flushed = self._flushing.submit(os.fdatasync, part.fileno())  # the disk works while we pack
         self._written = self._at
+
+    def _flush_wait(self) -> None:
+        if self._flushed is not None:
+            self._flushed.result()
+            self._flushed = None
 
     def _wait(self) -> None:
         if self._summed is not None:
@@ -134,6 +147,7 @@ class PartsWriter:
             self._at += len(END)
             self._put(self._part)
             self._wait()
+            self._flush_wait()
             os.fsync(self._part.fileno())
             self._part.close()
             path = part_path(len(self._parts) + 1)
