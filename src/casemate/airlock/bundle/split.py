@@ -8,6 +8,7 @@ from pathlib import Path
 from casemate.airlock.bundle.delivery import read_head
 from casemate.airlock.bundle.place import alone
 from casemate.airlock.bundle.publish import publish
+from casemate.airlock.bundle.volumes import share_out
 from casemate.errors import BadInput
 from casemate.store.staging import full_disk_named
 
@@ -22,6 +23,7 @@ def split(bundle: Path, into: Path, volume_bytes: int, *, as_tar: bool = False) 
     if not bundle.is_dir():
         raise BadInput(bundle, expected="the folder of a bundle", found="something else")
     head = read_head(bundle)
+    share_out(head, volume_bytes)  # refuses a size that is too small before anything is made
     work = into / _WORK
     work.mkdir(parents=True, exist_ok=True)
     with alone(work / "lock", "splits here"), full_disk_named(into):
