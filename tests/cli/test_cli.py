@@ -85,7 +85,7 @@ def test_a_refusal_exits_3_and_is_in_the_journal(town: Town) -> None:
 def test_tables_for_people_and_json_for_machines_say_the_same(town: Town) -> None:
     rows = json.loads(run("people", "list", "--json", town=town).stdout)
     table = run("people", "list", town=town).stdout
-    assert [row["name"] for row in rows] == ["claire", "ines", "lea", "marc", "tom"]
+    assert [row["name"] for row in rows] == ["claire", "ines", "lea", "marc", "paul", "tom"]
     assert all(row["clearance"] in table for row in rows)
 
 

@@ -223,16 +223,18 @@ def airlock_peers(caller: Caller) -> None:
 @airlock_peers.command("add")
 @click.argument("name")
 @click.option("--officer-key", type=EXISTING, required=True, help="Public key of that site's officer.")
-@click.option("--ceiling", required=True, help="Nothing above this marking goes there or is taken from there.")
-@click.option("--direction", "directions", multiple=True, type=click.Choice(["in", "out"]), required=True)
+@click.option("--up-to", "limit", metavar="MARKING", required=True, help="Nothing above it goes there or is taken.")
+@click.option(
+    "--direction", "directions", multiple=True, type=click.Choice(["in", "out"]), required=True, help="May be repeated."
+)
 @click.option("--reason", required=True, help="Why; it goes into the journal.")
 @acting
 def airlock_peers_add(
-    caller: Caller, name: str, officer_key: Path, ceiling: str, directions: tuple[str, ...], reason: str
+    caller: Caller, name: str, officer_key: Path, limit: str, directions: tuple[str, ...], reason: str
 ) -> None:
     """Name another site, or change what is said of it. Officers only."""
     row = caller.factory().add_peer(
-        name, officer_key=officer_key, ceiling=ceiling, directions=frozenset(directions), reason=reason
+        name, officer_key=officer_key, ceiling=limit, directions=frozenset(directions), reason=reason
     )
     caller.emit(row, lambda: facts(row))
 

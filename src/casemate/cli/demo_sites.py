@@ -102,7 +102,7 @@ def introduce(sender: DemoSite, receiver: DemoSite, *, ceiling: str) -> None:
     for here, there, way in ((sender, receiver, "out"), (receiver, sender, "in")):
         officer = here.cast.officer
         key = there.key(there.cast.officer)
-        options = f"--officer-key {key.name}.pub --direction {way} --ceiling {ceiling} --reason agreed"
+        options = f"--officer-key {key.name}.pub --direction {way} --up-to {ceiling} --reason agreed"
         say(f"casemate airlock peers add {there.name} {options}   (as {officer})")
         here.acting(officer).add_peer(
             there.name, officer_key=key.with_name(key.name + ".pub"), ceiling=ceiling, directions=frozenset({way}),
