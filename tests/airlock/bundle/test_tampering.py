@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from casemate.airlock.bundle import check, read_head, seal, verify_head
+from casemate.airlock.bundle import check, read_head, rebuild, seal, verify_head
 from casemate.errors import BadInput, BadSignature, CasemateError, DigestMismatch, InspectionRefused, NotFound
 from casemate.signing import Envelope, Signature, Trust
 from casemate.store import Digest
@@ -260,3 +260,17 @@ def test_an_archive_with_a_file_twice_or_in_another_order_is_refused(trust: Trus
         check(written([files[1], files[0], *files[2:]]), trust, NOW)
     with pytest.raises((DigestMismatch, NotFound), match=r"other.tar"):
         check(written(files[:-1]), trust, NOW)
+
+
+def test_nothing_to_check_is_said(trust: Trust) -> None:
+    with pytest.raises(BadInput, match="bundle: expected a folder, an archive or volumes, found none"):
+        check([], trust, NOW)
+
+
+def test_more_objects_than_the_manifest_counts_are_refused_before_they_are_rebuilt(
+    trust: Trust, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(sealed("folder")[0], tmp_path / "bundle"))
+    manifest = replace(read_head(bundle).manifest, count=2)
+    with pytest.raises(DigestMismatch, match=r"objects.jsonl: object .*: expected at most 2 objects of \d+ bytes"):
+        rebuild(bundle, replace(manifest, bases=()), MemoryStore(), tmp_path / "rebuilt")

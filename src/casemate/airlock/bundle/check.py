@@ -23,7 +23,7 @@ from casemate.airlock.bundle.reading import Opened, read_objects
 from casemate.airlock.bundle.receive import refuse_other
 from casemate.airlock.bundle.terms import FileFacts
 from casemate.airlock.limits import Limits
-from casemate.errors import InspectionRefused, NotFound
+from casemate.errors import BadInput, InspectionRefused, NotFound
 from casemate.signing.trust import Trust
 from casemate.store.cores import Progress, Tally, on_all_cores
 from casemate.store.digest import CHUNK_BYTES, Digest
@@ -44,6 +44,8 @@ def check(
     far as they travelled.
     """
     listed = [sources] if isinstance(sources, Path) else list(sources)
+    if not listed:
+        raise BadInput("bundle", expected="a folder, an archive or volumes", found="none")
     head = read_head(listed[0])
     verify_head(head, trust, now)
     with ExitStack() as opened:

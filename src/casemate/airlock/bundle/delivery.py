@@ -163,8 +163,8 @@ def open_delivery(source: Path, head: Head, limits: Limits) -> Iterator[Delivery
 
 
 def _accepted(source: Path, head: Head, files: _Files, *, in_order: bool) -> Delivery:
-    for path, expected in ((MANIFEST, head.manifest_bytes), (ENVELOPE, head.envelope_bytes)):
-        if files.whole(path) != expected:
+    for path, ours in ((MANIFEST, head.manifest_bytes), (ENVELOPE, head.envelope_bytes)):
+        if files.whole(path) != ours:
             found = "another bundle's, or damage"
             raise DigestMismatch(files.name(path), expected=f"that of bundle {head.digest}", found=found)
     volume = read_volume(files.whole(VOLUME), head, thing=files.name(VOLUME)) if VOLUME in files.paths else None

@@ -218,6 +218,9 @@ def _adding_up(manifest: BundleManifest, lines: Iterable[ObjectLine]) -> Iterato
     for line in lines:
         count, size = count + 1, size + line.size
         bases.update(line.bases)
+        if count > manifest.count or size > manifest.size:
+            expected = f"at most {manifest.count} objects of {manifest.size} bytes in all"
+            raise DigestMismatch(f"{LIST}: object {line.digest}", expected=expected, found=f"{count} of {size} bytes")
         yield line
     if (count, size, bases) != (manifest.count, manifest.size, set(manifest.bases)):
         expected = f"{manifest.count} objects of {manifest.size} bytes on {len(manifest.bases)} bases"

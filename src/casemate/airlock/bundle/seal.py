@@ -120,7 +120,7 @@ def seal(
             state.sign(manifest, pen)
         head = state.head(order)
         volumes = publish(head, state.bundle, into, work, volume_bytes=volume_bytes, as_tar=as_tar, move=True)
-    shutil.rmtree(work)
+        shutil.rmtree(work)
     return _sealed(into, volumes, head)
 
 

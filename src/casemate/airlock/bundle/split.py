@@ -28,5 +28,5 @@ def split(bundle: Path, into: Path, volume_bytes: int, *, as_tar: bool = False) 
     work.mkdir(parents=True, exist_ok=True)
     with alone(work / "lock", "splits here"), full_disk_named(into):
         laid = publish(head, bundle, into, work, volume_bytes=volume_bytes, as_tar=as_tar, move=False)
-    shutil.rmtree(work)
+        shutil.rmtree(work)
     return laid
