@@ -22,7 +22,7 @@ from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound
 from casemate.markings import Marking
 
 SITE_PROJECT = "site"
-SITE_KINDS = frozenset({"order", "bundle", "receipt", "trust", "approval", "lowering", "spill", "recall"})
+SITE_KINDS = frozenset({"order", "bundle", "receipt", "trust", "approval", "revocation", "lowering", "spill", "recall"})
 _DESCRIPTION_LIMIT = 2000
 
 
