@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -63,24 +64,24 @@ def read_objects(
     """Write every object to its sink, small ones on any thread; refuses what does not add up to the manifest."""
     lines = _adding_up(manifest, _laid_out(manifest.parts, opened.parts, lines))
     building: _Object | None = None
-    try:
+    with ThreadPoolExecutor(1, "bundle-hash") as hashing, ExitStack() as last:
         for piece, data in in_order(lambda piece: (piece, piece.work()), _pieces(opened, lines, sink_for)):
             if piece.line is not None:
-                building = building or _Object(opened, piece.line, sink_for(piece.line))
+                if building is None:
+                    building = _Object(opened, piece.line, sink_for(piece.line), hashing)
+                    last.pop_all()
+                    last.callback(building.close)
                 building.add(data)
                 if piece.last:
                     building.finish()
                     building = None
-    finally:
-        if building is not None:
-            building.close()
 
 
 class _Object:
     """One object while it is put together, and its digest so far."""
 
-    def __init__(self, opened: Opened, line: ObjectLine, sink: Sink) -> None:
-        self._line, self._sink, self._state = line, sink, hashlib.sha256()
+    def __init__(self, opened: Opened, line: ObjectLine, sink: Sink, hashing: ThreadPoolExecutor | None = None) -> None:
+        self._line, self._sink, self._state, self._hashing = line, sink, hashlib.sha256(), hashing
         self._extents, self._left = iter(line.extents or ((line.size,),)), 0
         self._bases: list[Span] | None = None
         self._open = ExitStack()
@@ -128,8 +129,13 @@ class _Object:
             offset, size = offset + len(data), size - len(data)
 
     def _out(self, data: bytes | memoryview) -> None:
-        self._state.update(data)
-        self._sink.write(data)
+        if self._hashing is None:
+            self._state.update(data)
+            self._sink.write(data)
+        else:
+            summed = self._hashing.submit(self._state.update, data)
+            self._sink.write(data)  # while it is digested
+            summed.result()
 
 
 def _pieces(opened: Opened, lines: Iterable[ObjectLine], sink_for: Callable[[ObjectLine], Sink]) -> Iterator[_Piece]:
