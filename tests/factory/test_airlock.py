@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -367,3 +368,36 @@ def test_a_revoked_site_key_sends_nothing_more(tmp_path: Path) -> None:
     ines.catalog.register_all(news, by=ines.reader)
     with pytest.raises(BadSignature, match="expected a key in force, found a revoked key"):
         depot.acting("ines").take_bundle(tmp_path / "second", project="harbour", reason="old trust inside")
+
+
+def test_a_zip_from_a_courier_is_inspected_member_by_member_and_unpacked(
+    towns: tuple[Town, Town], tmp_path: Path
+) -> None:
+    port, _ = towns
+    folder = write_set(tmp_path / "survey", scenes=2, seed=60)
+    (tmp_path / "stick").mkdir()
+    shutil.make_archive(str(tmp_path / "stick" / "survey"), "zip", folder)
+    ines = port.acting("ines")
+    how = {"kind": "dataset", "project": "harbour", "marking": "DR", "reason": "survey"}
+    row = ines.take_folder(tmp_path / "stick", name="zipped", **how)
+    decided(port, row["id"])
+    entry = ines.carry_out(row["id"])[0]
+    ines.get(entry["id"], tmp_path / "got")
+    assert sorted(file.name for file in (tmp_path / "got" / "images").iterdir()) == ["scene_000.png", "scene_001.png"]
+    with zipfile.ZipFile(tmp_path / "stick" / "survey.zip", "a") as archive:
+        archive.writestr("images/model.bin", b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x07builtins")
+    with pytest.raises(InspectionRefused, match=r"survey\.zip!/images/model\.bin: expected one of .*, found pickle"):
+        ines.take_folder(tmp_path / "stick", name="worse", **how)
+
+
+def test_documents_may_come_in_too(towns: tuple[Town, Town], tmp_path: Path) -> None:
+    port, _ = towns
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "note.txt").write_text("Appeler M. Dupont au 06 12 34 56 78.\n", encoding="utf-8")
+    ines = port.acting("ines")
+    row = ines.take_folder(
+        tmp_path / "papers", kind="documents", name="notes", project="harbour", marking="DR", reason="archive"
+    )
+    assert row["facts"]["notes"] >= 1
+    decided(port, row["id"])
+    assert [(e["kind"], e["facts"]["files"]) for e in ines.carry_out(row["id"])] == [("documents", 1)]

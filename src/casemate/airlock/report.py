@@ -14,6 +14,7 @@ from casemate.errors import DigestMismatch, InspectionRefused
 from casemate.store.digest import Digest
 
 FORMAT = "casemate-inspection/2"
+HOLDS_REFUSED = "member"  # the rule by which an archive is refused for what it holds
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,14 @@ def _file(line: Mapping[str, Any]) -> InspectedFile:
 
 
 def require_clean(report: InspectionReport) -> None:
-    """Raise InspectionRefused with the first finding and how many files are refused, unless the report is clean."""
+    """Raise InspectionRefused with the first finding and how many files are refused, unless the report is clean.
+
+    What is inside an archive is the reason, and not that the archive holds it.
+    """
     if report.clean:
         return
-    first = report.refused[0]
-    finding = next(finding for finding in first.findings if not finding.note)
+    reasons = [(line, finding) for line in report.refused for finding in line.findings if not finding.note]
+    first, finding = next((pair for pair in reasons if pair[1].rule != HOLDS_REFUSED), reasons[0])
     others = len(report.refused) - 1
     more = f" (and {others} more of {len(report.files)} files refused)" if others else ""
     raise InspectionRefused(first.path, expected=finding.expected, found=f"{finding.found}{more}")

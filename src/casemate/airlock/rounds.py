@@ -19,7 +19,7 @@ from casemate.airlock.clamav import NAME as CLAMAV
 from casemate.airlock.clamav import ClamAV
 from casemate.airlock.copying import AdmittedFile
 from casemate.airlock.pool import Answer, Child, Crew, Order
-from casemate.airlock.report import Finding, InspectedFile
+from casemate.airlock.report import HOLDS_REFUSED, Finding, InspectedFile
 from casemate.airlock.unpack import Archive, Budget, Unpacked, unpack
 from casemate.store.cores import cores, on_all_cores
 
@@ -97,7 +97,7 @@ class Rounds:
             refused = [m for m in members.get(line.path, []) if not self.lines[m.path].clean]
             if refused:
                 more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-                self._add(line, Finding("member", "every file inside clean", f"{refused[-1].path}{more} refused"))
+                self._add(line, Finding(HOLDS_REFUSED, "every file inside clean", f"{refused[-1].path}{more} refused"))
             if line.inside:
                 members.setdefault(line.inside, []).append(line)
 

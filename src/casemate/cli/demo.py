@@ -184,8 +184,8 @@ class _Story:
 
     def send_release(self) -> None:
         """The released model goes to a third site, in volumes."""
-        chapter("foret: the released model goes out to escale, in volumes of 1.5 MB")
-        self._cross("foret", "ines", ("trees-2026",), "escale", "disks", volume_bytes=1_500_000)
+        chapter("foret: the released model goes out to escale, in volumes of 12 MB")
+        self._cross("foret", "ines", ("trees-2026",), "escale", "disks", volume_bytes=12_000_000)
 
     def serve_elsewhere(self) -> None:
         """There it is verified, let in by two people, and answers."""
@@ -194,7 +194,7 @@ class _Story:
         for volume in volumes:
             say(f"casemate airlock in media/disks/{volume.name} --project maps --reason 'detector of trees'")
             row = self.acting("zoe").take_bundle(volume, project="maps", reason="detector of trees")
-            click.echo(f"  {row['state']}" + (f": {len(row['missing'])} files missing" if row["missing"] else ""))
+            click.echo(f"  {row['state']}" + (f": still missing {', '.join(row['missing'])}" if row["missing"] else ""))
         self._decide("escale", row["id"])
         for entry in self.acting("zoe").carry_out(row["id"]):
             click.echo(f"  {entry['kind']} {entry['name']}, marked {entry['marking']}")
@@ -213,7 +213,7 @@ class _Story:
         say(f"casemate airlock out {listed} --to {to} --reason 'for their work'")
         row = self.acting(who).ask_out(entries, to=to, reason="for their work")
         self._decide(site, row["id"])
-        size = " --volume-size 1.5M" if how else ""
+        size = " --volume-size 12M" if how else ""
         say(f"casemate airlock seal {row['id'][:8]} media/{medium}{size}")
         with _bar("seal") as progress:
             sealed = self.acting(who).seal(row["id"], self.media / medium, progress=progress, **how)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from casemate.airlock import Admitted, AdmittedFile, Finding, InspectedFile, admit, require_clean
+from casemate.airlock.formats import ARCHIVES
+from casemate.airlock.layout import lay_out
 from casemate.airlock.packs import Pack, check, load_pack, read, shipped, sign_pack
 from casemate.airlock.packs.software import SOFTWARE_FILE, check_software
 from casemate.airlock.waiting import OBJECTS, Waiting, shelve
@@ -59,11 +61,11 @@ def take_folder(
         marked = desk.admitted_marking(delivery.marking, thing).join(desk.project_marking(delivery.project))
         waiting = Waiting(desk.site.waiting)
         with admit(source, desk.site.quarantine, progress=progress) as admitted, waiting.preparing() as place:
-            found, facts = _examined(desk, admitted, delivery, progress)
+            found, facts, content = _examined(desk, admitted, delivery, progress)
             prepared = place / "delivery"
             (prepared / OBJECTS).mkdir(parents=True)
-            known = {file.path: file.digest for file in admitted.files}
-            manifest = shelve(admitted.folder, known, prepared / OBJECTS)
+            known = {file.path: file.digest for file in content.files}
+            manifest = shelve(content.folder, known, prepared / OBJECTS)
             (prepared / CONTENT).write_bytes(manifest.to_json())
             told = {
                 "kind": delivery.kind, "name": delivery.name, "project": delivery.project, "marking": str(marked),
@@ -97,18 +99,21 @@ def trust_pack(desk: Desk, name: str, *, reason: str) -> dict[str, Any]:
 
 def _examined(
     desk: Desk, admitted: Admitted, delivery: Delivery, progress: Progress | None
-) -> tuple[Inspected, dict[str, Any]]:
-    """The report of a delivery's inspection, and the facts of the entry that it shall become."""
-    licence = {"licence": delivery.reading.licence}
+) -> tuple[Inspected, dict[str, Any], Admitted]:
+    """The report of a delivery's inspection, the facts of the entry that it shall become, and what goes into it."""
     if delivery.pack:
-        return _pack(desk, admitted, delivery, progress)
+        return *_pack(desk, admitted, delivery, progress), admitted
     if delivery.kind == "software":
-        return _software(desk, admitted, delivery)
-    found = inspected(desk, admitted, formats_of(delivery.kind, delivery.reading.modality), progress=progress)
+        return *_software(desk, admitted, delivery), admitted
+    reading = delivery.reading
+    allowed = formats_of(delivery.kind, reading.modality) | ARCHIVES.keys()
+    found = inspected(desk, admitted, allowed, progress=progress)
     require_clean(found.report)
+    content = lay_out(admitted, found.report)
     if delivery.kind == "dataset":
-        return found, delivery.reading.read(admitted.folder, progress=progress)
-    return found, {**licence, "modality": delivery.reading.modality, "files": len(admitted.files)}
+        return found, reading.read(content.folder, progress=progress), content
+    facts = {"licence": reading.licence, "modality": reading.modality, "files": len(content.files)}
+    return found, facts, content
 
 
 def _pack(

@@ -1,8 +1,9 @@
 """The way in, first half: a bundle of a peer is received, verified, rebuilt, inspected, and waits for two people.
 
 Rules. Signatures and place in the channel come before any byte is copied; every object is verified before anything is
-inspected; what is refused gets a signed receipt that says why. A bundle is taken for its peer's officer's word only
-within the ceiling that our officer gave that peer. The same bundle twice is harmless, and said.
+inspected; content that is refused gets a signed receipt that says why, and that says nothing of this site. A bundle is
+taken for its peer's officer's word only within the ceiling that our officer gave that peer. A newer trust file is kept
+whatever becomes of the bundle that brought it. The same bundle twice is harmless, and said.
 """
 
 from __future__ import annotations
@@ -17,29 +18,35 @@ from casemate.airlock import Admitted, AdmittedFile, require_clean
 from casemate.airlock.bundle import BundleManifest, Carried, Head, read_head, rebuild, receive, verify_head
 from casemate.airlock.exchange import Peer
 from casemate.airlock.ledger import Link, Place, place
+from casemate.airlock.orders import AUTHORED
 from casemate.airlock.waiting import OBJECTS, Waiting
-from casemate.errors import BadInput, BadMarking, CasemateError, NotAllowed, Refused
+from casemate.errors import BadInput, CasemateError, NotAllowed, Refused
 from casemate.factory import passage, peers, receipts
+from casemate.factory.admissible import require_admissible
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.holdings import Laid, refuse_borrowed, require_theirs
 from casemate.factory.inspecting import formats_of, inspected
+from casemate.factory.releases import RELEASE
+from casemate.gates import read_release, read_revocation
 from casemate.markings import Marking
 from casemate.modalities import find
-from casemate.store import Digest, Manifest
+from casemate.signing import Envelope, Trust
+from casemate.store import Manifest
 
 TREE = "tree"
+KEPT = ("manifest.json", "manifest.dsse.json", "objects.jsonl")  # what a bundle that waits is checked by once more
 _LEFT_BEHIND_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """A bundle whose signature holds: from whom, with which trust file, where it stands in its channel."""
+    """A bundle whose signature holds: from whom, under which trust file, where it stands in its channel."""
 
     head: Head
     peer: Peer
     marking: Marking
     place: Place
-    trust: bytes | None
+    trust: Trust
 
 
 def take_bundle(
@@ -47,9 +54,11 @@ def take_bundle(
 ) -> dict[str, Any]:
     """Receive a bundle, or one of its volumes; once whole and clean, it waits for the decision of two people."""
     with desk.act("airlock.in", f"bundle {source.name}"):
-        desk.project_marking(project)
+        floor = desk.project_marking(project)
         arrived = _arrived(desk, source)
         label = arrived.head.manifest.label
+        # The order names the project, so it is marked at least as the project is.
+        marking = desk.catalog.site.admit_from(arrived.marking.join(floor), desk.reader, thing=f"bundle {source.name}")
         if arrived.place.replay:
             subject = f"bundle {label.sequence} of {label.source}"
             desk.catalog.journal.append(
@@ -64,11 +73,9 @@ def take_bundle(
         got = receive(source, desk.site.receiving, arrived.head, progress=progress)
         if got.missing:
             return {**_told(arrived, "incomplete"), "missing": list(got.missing)}
+        facts = {"peer": arrived.peer.name, "reason": reason, "project": project}
         try:
-            row = _prepare(desk, arrived, got.folder, project, reason, progress)
-        except Refused as no:
-            receipts.refuse(desk, arrived.head.manifest, arrived.marking, arrived.place, str(no))
-            raise
+            row = _prepare(desk, arrived, got.folder, marking, facts, progress)
         finally:
             shutil.rmtree(got.folder)
         return {**_told(arrived, "waiting"), **row}
@@ -82,57 +89,67 @@ def _arrived(desk: Desk, source: Path) -> Arrived:
         raise NotAllowed(f"bundle of {label.source}", expected=f"one for {desk.site.name}", found=label.destination)
     peer = desk.exchange_policy().peer(label.source, "in")
     offered = peers.offered(head)
-    verify_head(head, peers.trust_of(desk, peer, offered), desk.now())
+    trust = peers.trust_of(desk, peer, offered)
+    verify_head(head, trust, desk.now())
     marking = desk.site.policy.parse(label.marking)
     peers.require_within(desk, peer, marking, f"bundle {label.sequence} of {peer.name}")
     desk.catalog.site.admit_from(marking, desk.reader, thing=f"bundle {label.sequence} of {peer.name}")
-    for entry in head.manifest.entries:
-        if not desk.site.policy.parse(entry.marking).within(marking):
-            thing = f"marking of {entry.kind} {entry.name}"
-            raise BadMarking(thing, expected=f"one within {marking}, the bundle's", found=entry.marking)
+    peers.keep_trust(desk, peer, offered)
+    require_admissible(head.manifest, marking, desk.site.policy)
     link, taken = Link(head.digest.hex, label.previous), peers.channel(desk, peer.name, "in", marking)
     where = place(taken, label.sequence, link, channel=f"{peer.name} at {marking}")
-    return Arrived(head, peer, marking, where, offered)
+    return Arrived(head, peer, marking, where, trust)
 
 
 def _prepare(
-    desk: Desk, arrived: Arrived, folder: Path, project: str, reason: str, progress: Progress | None
+    desk: Desk, arrived: Arrived, folder: Path, marking: Marking, facts: dict[str, Any], progress: Progress | None
 ) -> dict[str, Any]:
     manifest = arrived.head.manifest
     waiting = Waiting(desk.site.waiting)
     with waiting.preparing() as place_:
         prepared = place_ / "delivery"
         (prepared / OBJECTS).mkdir(parents=True)
-        require_theirs(desk, arrived.peer.name, arrived.marking, manifest, folder)
-        rebuild(folder, manifest, desk.store, prepared / OBJECTS, progress=progress)
-        refuse_borrowed(desk, arrived.peer.name, arrived.marking, manifest, prepared / OBJECTS)
-        entries = [_inspect(desk, entry, prepared, number, progress) for number, entry in enumerate(manifest.entries)]
-        shutil.rmtree(prepared / TREE)
-        for name in ("manifest.json", "manifest.dsse.json", "objects.jsonl"):
+        try:
+            entries = _examined(desk, arrived, folder, prepared, progress)
+        except Refused as no:
+            receipts.refuse(desk, manifest, arrived.marking, arrived.place, str(no))
+            raise
+        for name in KEPT:
             shutil.copyfile(folder / name, prepared / name)
-        facts = {
-            "peer": arrived.peer.name, "reason": reason, "project": project, "manifest": arrived.head.digest.hex,
-            "sequence": manifest.label.sequence, "previous": manifest.label.previous,
-            "missing": list(arrived.place.missing),
+        told = {
+            **facts, "manifest": arrived.head.digest.hex, "sequence": manifest.label.sequence,
+            "previous": manifest.label.previous, "missing": list(arrived.place.missing),
             "channel": str(arrived.marking), "late": arrived.place.late, "entries": entries,
-            "trust": str(Digest.of_bytes(arrived.trust)) if arrived.trust else "",
         }  # fmt: skip
-        if arrived.trust:
-            (prepared / "trust.dsse.json").write_bytes(arrived.trust)
         title = f"bundle {manifest.label.sequence} of {arrived.peer.name}"
-        # The order names the project, so it is marked at least as the project is.
-        return wait(desk, waiting, prepared, title, arrived.marking.join(desk.project_marking(project)), facts)
+        authors = [entry.author for entry in manifest.entries if entry.kind in AUTHORED]
+        return wait(desk, waiting, prepared, title, marking, told, authors=authors)
+
+
+def _examined(
+    desk: Desk, arrived: Arrived, folder: Path, prepared: Path, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """Every object of a bundle rebuilt, every entry inspected; Refused says what is wrong with the content."""
+    manifest = arrived.head.manifest
+    require_theirs(desk, arrived.peer.name, arrived.marking, manifest, folder)
+    rebuild(folder, manifest, desk.store, prepared / OBJECTS, progress=progress)
+    refuse_borrowed(desk, arrived.peer.name, arrived.marking, manifest, prepared / OBJECTS)
+    numbered = enumerate(manifest.entries)
+    entries = [_inspect(desk, arrived.trust, entry, prepared, number, progress) for number, entry in numbered]
+    shutil.rmtree(prepared / TREE)
+    return entries
 
 
 def wait(
-    desk: Desk, waiting: Waiting, prepared: Path, title: str, marking: Marking, facts: dict[str, Any]
-) -> dict[str, Any]:
-    """Let a delivery wait, and put the order to take it in on record."""
+    desk: Desk, waiting: Waiting, prepared: Path, title: str, marking: Marking, facts: dict[str, Any],
+    *, authors: Sequence[str] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Let a delivery wait, and put the order to take it in on record; `authors` do not decide on it."""
     _tidy_up(desk, waiting)
     identifier = desk.catalog.new_id()
     waiting.keep(prepared, identifier)
     try:
-        return passage.row(desk, passage.ask(desk, "in", title, marking, facts, identifier=identifier))
+        return passage.row(desk, passage.ask(desk, "in", title, marking, facts, identifier=identifier, authors=authors))
     except CasemateError:
         waiting.discard(identifier)
         raise
@@ -145,7 +162,9 @@ def _tidy_up(desk: Desk, waiting: Waiting) -> None:
         waiting.discard(identifier)
 
 
-def _inspect(desk: Desk, entry: Carried, prepared: Path, number: int, progress: Progress | None) -> dict[str, Any]:
+def _inspect(
+    desk: Desk, trust: Trust, entry: Carried, prepared: Path, number: int, progress: Progress | None
+) -> dict[str, Any]:
     """Lay one entry out as it will be read, and inspect it; InspectionRefused with its first finding."""
     tree, source = prepared / TREE / str(number) / "files", Laid(desk.store, prepared / OBJECTS)
     tree.mkdir(parents=True)
@@ -159,6 +178,7 @@ def _inspect(desk: Desk, entry: Carried, prepared: Path, number: int, progress: 
     require_clean(found.report)
     if entry.kind == "dataset":
         find(modality).data.load_labels(tree)
+    _require_signed(entry, tree, trust)
     return {
         "id": entry.id, "kind": entry.kind, "name": entry.name, "digest": str(entry.digest), "marking": entry.marking,
         "author": entry.author, "files": len(files), "bytes": sum(file.size for file in files),
@@ -175,6 +195,17 @@ def _files(entry: Carried, source: Laid) -> Iterator[AdmittedFile]:
     if not manifest.files:
         raise BadInput(f"{entry.kind} {entry.name}", expected="at least one file", found="none")
     yield from (AdmittedFile(file.path, file.size, file.digest) for file in manifest.files)
+
+
+def _require_signed(entry: Carried, tree: Path, trust: Trust) -> None:
+    """A release or a withdrawal is its site's: one that the peer did not sign is not taken for the peer's."""
+    thing = f"{entry.kind} {entry.name}"
+    if entry.kind == "release":
+        if not (tree / RELEASE).is_file():
+            raise BadInput(thing, expected=f"a file {RELEASE}", found="none")
+        read_release(Envelope.from_json((tree / RELEASE).read_bytes(), thing=thing), trust)
+    if entry.kind == "revocation":
+        read_revocation(Envelope.from_json((tree / f"{entry.kind}.dsse.json").read_bytes(), thing=thing), trust)
 
 
 def _notes(files: Sequence[Any]) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from casemate.airlock import DOCUMENTS, IMAGERY, MODEL, SPEECH, Admitted, InspectionReport
-from casemate.airlock.formats import ARCHIVES
 from casemate.airlock.inspect import inspect
 from casemate.airlock.inspection_statement import inspection_statement
 from casemate.errors import BadInput
@@ -17,7 +16,7 @@ INSPECTION = ("inspection", "inspection_signed")  # the facts of an entry that n
 # What imagery does not read is refused, and not kept unread.
 READABLE = {"imagery": IMAGERY - {"webp"}, "speech": SPEECH, "language": DOCUMENTS}
 _PAPERS = frozenset({"json", "html", "text", "png", "jpeg"})
-_BY_KIND = {"documents": DOCUMENTS | ARCHIVES.keys(), "model": MODEL, "report": _PAPERS, "release": _PAPERS}
+_BY_KIND = {"documents": DOCUMENTS, "model": MODEL, "report": _PAPERS, "release": _PAPERS}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from casemate.airlock import InspectionReport, admit
 from casemate.airlock.bundle import check, read_head
+from casemate.airlock.formats import ARCHIVES
 from casemate.airlock.inspection_statement import check as check_report
 from casemate.airlock.page import PageFacts, Signatory, page
 from casemate.airlock.page_words import Words
@@ -30,7 +31,8 @@ def inspect(
         if out is not None and out.exists():
             raise NameTaken(out, expected="a folder that does not exist", found="one that does")
         with admit(source, desk.site.quarantine, progress=progress) as admitted:
-            found = inspected(desk, admitted, formats_of(kind, modality), progress=progress)
+            allowed = formats_of(kind, modality) | ARCHIVES.keys()
+            found = inspected(desk, admitted, allowed, progress=progress)
         if out is not None:
             _write(desk, out, {"": found.facts()}, desk.catalog.site.highest(desk.reader), source.name)
         return {"verdict": "clean" if found.report.clean else "refused", **found.facts(), "files": _lines(found)}
