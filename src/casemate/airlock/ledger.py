@@ -2,7 +2,8 @@
 
 Rules. A channel is a peer, a direction and a marking, and each counts its own bundles from 1: a number shown to a
 reader then counts nothing that is above them. A gap is seen and told; a replay is harmless; a bundle that arrives late
-fills its gap; two different bundles under one number, or one that does not continue its neighbours, are refused. Pure.
+fills its gap; two different bundles under one number, or one that does not continue its neighbours, are refused, and so
+is one so far ahead that its gap could not be told. Pure.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from casemate.errors import Forked
 
 FIRST = 1
+MOST_MISSING = 10_000  # as many as a receipt may name
 
 
 @dataclass(frozen=True)
@@ -54,5 +56,8 @@ def place(taken: Mapping[int, Link], sequence: int, link: Link, *, channel: str)
         raise Forked(thing, expected=f"one that continues {before.manifest}", found=f"one after {link.previous}")
     if after is not None and after.previous != link.manifest:
         raise Forked(thing, expected=f"manifest {after.previous}, which the next one continues", found=link.manifest)
+    if sequence > FIRST + MOST_MISSING + len(taken):
+        expected = f"a number up to {FIRST + MOST_MISSING + len(taken)}"
+        raise Forked(thing, expected=expected, found="one that leaves a greater gap")
     missing = tuple(number for number in range(FIRST, sequence) if number not in taken)
     return Place(sequence, late=sequence < max(taken, default=0), missing=missing)

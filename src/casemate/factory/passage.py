@@ -34,10 +34,13 @@ class Placed:
 
 def ask(
     desk: Desk, action: Action, title: str, marking: Marking, facts: Mapping[str, Any],
-    *, parents: Sequence[Entry] = (), identifier: str = "",
+    *, parents: Sequence[Entry] = (), identifier: str = "", authors: Sequence[str] = (),
 ) -> Placed:  # fmt: skip
-    """Put an order on record; its marking is at least that of everything that it names."""
-    authors = tuple(sorted({entry.author for entry in parents if entry.kind in orders.AUTHORED}))
+    """Put an order on record; its marking is at least that of everything that it names.
+
+    Whose work passes does not decide: the authors of `parents`, and `authors` where it was made elsewhere.
+    """
+    authors = tuple(sorted({entry.author for entry in parents if entry.kind in orders.AUTHORED} | set(authors)))
     order = Order(action, desk.person.name, authors, desk.now().replace(microsecond=0), str(marking), facts)
     digest = put_bytes(desk.store, order.to_json())
     ids = tuple(entry.id for entry in parents)

@@ -122,8 +122,16 @@ def newer_trust(desk: Desk, peer: Peer, offered: bytes | None) -> list[NewEntry]
     if known is not None and fresh.serial <= known.serial:
         return []
     facts = {"site": peer.name, "serial": fresh.serial, "officer": peer.officer.keyid}
-    name, digest = f"trust of {peer.name} {fresh.serial}", put_bytes(desk.store, offered)
+    digest = put_bytes(desk.store, offered)
+    name = f"trust of {peer.name} {fresh.serial} ({digest.hex[:8]})"  # another officer's counts from 1 again
     return [NewEntry("trust", name, SITE_PROJECT, desk.site.policy.lowest, digest, facts=facts)]
+
+
+def keep_trust(desk: Desk, peer: Peer, offered: bytes | None) -> None:
+    """Keep a trust file that is newer than what is known, whatever becomes of what it came with."""
+    news = newer_trust(desk, peer, offered)
+    if news:
+        desk.catalog.register_all(news, by=desk.reader, sign=desk.sign)
 
 
 def origin_trust(desk: Desk, entry: Entry) -> Trust:

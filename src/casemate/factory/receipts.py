@@ -103,14 +103,13 @@ def _reconcile(desk: Desk, file: Path, offered: bytes | None) -> Iterator[dict[s
     known = (sent.facts["manifest"], desk.site.name, peer.name, sent.facts["channel"], sent.facts["sequence"])
     if said != known:
         raise BadSignature(file.name, expected=f"a receipt for bundle {known}", found=said)
+    peers.keep_trust(desk, peer, offered)
     digest = put_bytes(desk.store, envelope.to_json())
     name = f"receipt of {peer.name} {receipt.sequence}: {receipt.outcome} ({envelope.hex[:8]})"
     facts = _facts(receipt, "in", peer.name)
     new = NewEntry("receipt", name, SITE_PROJECT, sent.marking, digest, (sent.id,), facts)
     try:
-        made = desk.catalog.register_all(
-            [*peers.newer_trust(desk, peer, offered), new], by=desk.reader, sign=desk.sign
-        )[-1]
+        made = desk.catalog.register(new, by=desk.reader, sign=desk.sign)
     except NameTaken:  # the same receipt once more
         yield {**_row(desk.view.find(name, kind="receipt")), "state": "known"}
         return

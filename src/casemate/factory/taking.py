@@ -1,29 +1,33 @@
 """The way in, second half: what two people let in enters the store and the catalog, in one act.
 
-Rules. Objects move first, verified once more; then one transaction registers the entries, the bundle, the peer's trust
-file and the receipt: before it nothing has entered, after it all has. An entry from elsewhere has an identifier of this
-site, and says where it was made. It is marked at least as at its origin.
+Rules. What was decided is held against policy and trust as they are now. Objects move first, verified once more; then
+one transaction registers the entries, the bundle and the receipt: before it nothing has entered, after it all has. An
+entry from elsewhere has an identifier of this site, and says where it was made. It is marked at least as at its origin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from casemate.airlock.bundle import BundleManifest, Carried, objects_of
+from casemate.airlock.bundle import BundleManifest, Carried, Head, objects_of, verify_head
+from casemate.airlock.exchange import Peer
 from casemate.airlock.ledger import Link, place
 from casemate.airlock.waiting import Waiting
 from casemate.catalog import Channel, Entry, NewEntry, Passage
-from casemate.errors import DigestMismatch
+from casemate.catalog.text import NAME_LIMIT
+from casemate.errors import DigestMismatch, NotFound
 from casemate.factory import lowering, passage, peers, receipts, spills
+from casemate.factory.admissible import kept_facts, parents_first
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.inspecting import INSPECTION
 from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT
 from casemate.factory.reading import entry_row
 from casemate.markings import Marking
+from casemate.signing import Envelope
 from casemate.store import Digest, Manifest, put_bytes
 
 CONTENT = "content.json"  # the manifest of a delivery that is no bundle
@@ -57,15 +61,16 @@ def take(desk: Desk, order: str, *, progress: Progress | None = None) -> list[di
 def _take(desk: Desk, placed: Placed, progress: Progress | None) -> None:
     waiting = Waiting(desk.site.waiting)
     folder = waiting.objects(placed.entry.id).parent
+    if not folder.is_dir():
+        raise NotFound(f"delivery of order {placed.entry.name}", expected="one that waits here", found="none")
     passed = None
     if "manifest" in placed.order.facts:
         news, passed = _of_bundle(desk, placed, folder)
     else:
         news = _of_folder(desk, placed)
     waiting.take(placed.entry.id, _objects(folder, placed), desk.store, progress=progress)
-    desk.catalog.register_all(
-        news, by=desk.reader, reason=str(placed.order.facts["reason"]), sign=desk.sign, passed=passed
-    )
+    # Without the order's reason: these lines may be marked lower than the order, whose words it is in.
+    desk.catalog.register_all(news, by=desk.reader, sign=desk.sign, passed=passed)
 
 
 def _objects(folder: Path, placed: Placed) -> Iterator[Digest]:
@@ -136,7 +141,7 @@ class _Arrivals:
         parents = tuple(self.ids[p] for p in entry.parents if p in self.ids and self._below(self.ids[p], marking))
         origin = {"site": self.peer, "id": entry.id, "author": entry.author, "created": entry.created,
                   "parents": list(entry.parents)}  # fmt: skip
-        facts = {**_translated(entry.facts, self.ids), "origin": origin, **self.reports[entry.id]}
+        facts = {**kept_facts(entry, self.ids), "origin": origin, **self.reports[entry.id]}
         name = self._free(entry.kind, entry.name, project, marking)
         new = NewEntry(entry.kind, name, project, marking, entry.digest, parents, facts, self.ids[entry.id])
         self.markings[new.id] = marking
@@ -150,65 +155,48 @@ class _Arrivals:
     def _free(self, kind: str, name: str, project: str, marking: Marking) -> str:
         taken = {e.name for e in self.desk.view.walk(kind=kind, project=project, text=name) if e.marking == marking}
         taken |= {new.name for new in self.news if (new.kind, new.project, new.marking) == (kind, project, marking)}
-        return name if name not in taken else f"{name} (of {self.peer}, {self.desk.catalog.new_id()[:6]})"
+        if name not in taken:
+            return name
+        mark = f" (of {self.peer}, {self.desk.catalog.new_id()[:6]})"
+        return name[: NAME_LIMIT - len(mark)].rstrip() + mark
 
 
 def _of_bundle(desk: Desk, placed: Placed, folder: Path) -> tuple[list[NewEntry], Passage]:
-    facts = placed.order.facts
-    manifest = _manifest(folder, placed)
-    label, peer = manifest.label, desk.exchange_policy().peer(str(facts["peer"]), "in")
-    channel = Channel(peer.name, "in", desk.site.policy.parse(str(facts["channel"])))
-    link = Link(manifest.digest.hex, label.previous)
-    where = place(peers.channel(desk, peer.name, "in", channel.marking), label.sequence, link, channel=str(channel))
+    facts, manifest = placed.order.facts, _manifest(folder, placed)
+    label, marking = manifest.label, desk.site.policy.parse(manifest.label.marking)
+    channel = Channel(label.source, "in", marking)
+    peer = _vouched(desk, folder, manifest, marking)
+    link, taken = Link(manifest.digest.hex, label.previous), peers.channel(desk, peer.name, "in", marking)
+    where = place(taken, label.sequence, link, channel=str(channel))
     known = {str(e.facts["origin"]["id"]): e.id for e in desk.view.walk() if _came_from(e, peer.name)}
     ids = known | {entry.id: desk.catalog.new_id() for entry in manifest.entries}
     reports = {str(item["id"]): {key: str(item[key]) for key in INSPECTION} for item in facts["entries"]}
     arrivals = _Arrivals(desk, peer.name, str(facts["project"]), reports, ids)
-    for entry in _parents_first(manifest.entries):
+    for entry in parents_first(manifest.entries):
         arrivals.add(entry)
     passed = {**peers.passed(manifest, "in"), "order": placed.entry.id, "objects": str(_list(desk, folder))}
     parents = (placed.entry.id, *(new.id for new in arrivals.news))
     name, digest = f"from {peer.name} {label.sequence} ({link.manifest[:8]})", put_bytes(desk.store, manifest.to_json())
     news = [
-        *peers.newer_trust(desk, peer, _trust(folder, str(facts["trust"]))),
         *arrivals.news,
         NewEntry("bundle", name, SITE_PROJECT, placed.entry.marking, digest, parents, passed),
         receipts.new_receipt(
-            desk, manifest, channel.marking, where, "taken", "", {entry.id: "taken" for entry in manifest.entries}
+            desk, manifest, marking, where, "taken", "", {entry.id: "taken" for entry in manifest.entries}
         ),
     ]
     return news, Passage(channel, label.sequence, link.manifest, label.previous)
 
 
-def _trust(folder: Path, expected: str) -> bytes | None:
-    if not expected:
-        return None
-    data = (folder / peers.TRUST_STATEMENT).read_bytes()
-    _require(peers.TRUST_STATEMENT, Digest.parse(expected), Digest.of_bytes(data))
-    return data
+def _vouched(desk: Desk, folder: Path, manifest: BundleManifest, marking: Marking) -> Peer:
+    """The peer that a bundle came from, if it still may send it, and the key that signed it still holds."""
+    label, envelope = manifest.label, (folder / "manifest.dsse.json").read_bytes()
+    head = Head(manifest, manifest.to_json(), Envelope.from_json(envelope, thing="manifest.dsse.json"), envelope, {})
+    peer = desk.exchange_policy().peer(label.source, "in")
+    verify_head(head, peers.trust_of(desk, peer, None), desk.now())
+    peers.require_within(desk, peer, marking, f"bundle {label.sequence} of {peer.name}")
+    return peer
 
 
 def _came_from(entry: Entry, peer: str) -> bool:
     origin = entry.facts.get("origin")
     return isinstance(origin, dict) and origin.get("site") == peer
-
-
-def _parents_first(entries: Sequence[Carried]) -> list[Carried]:
-    """The entries of a bundle so that each follows what it was made from; a circle is broken where it is met."""
-    by_id = {entry.id: entry for entry in entries}
-    ordered: dict[str, Carried] = {}
-
-    def visit(entry: Carried, above: frozenset[str]) -> None:
-        for parent in entry.parents:
-            if parent in by_id and parent not in ordered and parent not in above:
-                visit(by_id[parent], above | {parent})
-        ordered.setdefault(entry.id, entry)
-
-    for entry in entries:
-        visit(entry, frozenset({entry.id}))
-    return list(ordered.values())
-
-
-def _translated(facts: Mapping[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
-    """Facts in which the sender's identifiers of things that are here are ours."""
-    return {key: ids.get(value, value) if isinstance(value, str) else value for key, value in facts.items()}
