@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -401,3 +402,22 @@ def test_documents_may_come_in_too(towns: tuple[Town, Town], tmp_path: Path) -> 
     assert row["facts"]["notes"] >= 1
     decided(port, row["id"])
     assert [(e["kind"], e["facts"]["files"]) for e in ines.carry_out(row["id"])] == [("documents", 1)]
+
+
+@pytest.mark.real_data
+def test_a_publishers_signature_must_hold_where_it_is_named(
+    towns: tuple[Town, Town], tmp_path: Path, real_data: Callable[[str], Path]
+) -> None:
+    signed = real_data("reference_model_signing") / "scripts" / "tests"
+    key = signed / "keys" / "certificate" / "signing-key-pub.pem"
+    model = Path(shutil.copytree(signed / "v1.1.0-elliptic-key", tmp_path / "model", copy_function=shutil.copyfile))
+    ines = towns[0].acting("ines")
+    how = {"kind": "model", "project": "harbour", "marking": "DR", "reason": "partner", "modality": "language"}
+    row = ines.take_folder(model, name="partner's", publisher_key=key, **how)
+    assert row["facts"]["facts"]["publisher_key"].startswith("sha256:")
+    (model / "signme-1").write_text("another\n")
+    with pytest.raises(DigestMismatch, match="signme-1"):
+        ines.take_folder(model, name="changed", publisher_key=key, **how)
+    (model / "model.sig").unlink()
+    with pytest.raises(BadInput, match=r"model\.sig: expected the publisher's signature in the delivery, found none"):
+        ines.take_folder(model, name="unsigned", publisher_key=key, **how)

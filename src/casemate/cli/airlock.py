@@ -29,11 +29,13 @@ def airlock() -> None:
 @click.option("--licence", default="", help="Licence or terms of a folder's content.")
 @click.option("--exhaustive", multiple=True, metavar="CLASS", help="Every CLASS is labelled; may be repeated.")
 @click.option("--pack", default="", help="The folder is this starter pack, whose list the officer signed.")
+@click.option("--publisher-key", type=EXISTING, help="PEM key of the model.sig (OpenSSF model signing) in the folder.")
 @click.option("--expect", default="", help="Digest of software.json, for --kind software.")
 @acting
 def airlock_in(
     caller: Caller, source: Path, project: str, reason: str, kind: str | None, name: str | None, marking: str | None,
-    origin: str, modality: str, licence: str, exhaustive: tuple[str, ...], pack: str, expect: str,
+    origin: str, modality: str, licence: str, exhaustive: tuple[str, ...], pack: str, publisher_key: Path | None,
+    expect: str,
 ) -> None:  # fmt: skip
     """Bring SOURCE to the airlock: a bundle of another site (or one volume of it), or a courier's folder."""
     factory = caller.factory()
@@ -46,7 +48,8 @@ def airlock_in(
             row = factory.take_folder(
                 source, kind=kind or "model", name=name or pack or source.resolve().name, project=project,
                 marking=marking, reason=reason, origin=origin, modality=modality, licence=licence,
-                exhaustive=frozenset(exhaustive) or None, pack=pack, expect=expect, progress=progress,
+                exhaustive=frozenset(exhaustive) or None, pack=pack, expect=expect,
+                publisher_key=publisher_key, progress=progress,
             )  # fmt: skip
     caller.emit(row, lambda: _show_order(row))
 

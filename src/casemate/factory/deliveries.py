@@ -25,6 +25,7 @@ from casemate.factory.desk import Desk, Progress
 from casemate.factory.inspecting import Inspected, formats_of, inspected, report_kept
 from casemate.factory.members import require_officer
 from casemate.factory.taking import CONTENT
+from casemate.signing.openssf import SIGNATURE_FILE, verify_listing
 from casemate.store import Digest
 
 KINDS = ("dataset", "documents", "model", "software")
@@ -43,17 +44,18 @@ class Delivery:
     reading: Reading
     pack: str = ""
     expect: str = ""
+    publisher_key: Path | None = None
 
 
 def take_folder(
     desk: Desk, source: Path, *, kind: str, name: str, project: str, marking: str, reason: str, origin: str = "courier",
     modality: str = "imagery", taxonomy: Path | None = None, rename: Mapping[str, str] | None = None,
     exhaustive: Iterable[str] | None = None, licence: str = "", pack: str = "", expect: str = "",
-    progress: Progress | None = None,
+    publisher_key: Path | None = None, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Admit and inspect a courier's folder; clean, it waits for the decision of two people."""
     reading = Reading(modality, taxonomy, rename or {}, exhaustive, licence)
-    delivery = Delivery(kind, name, project, marking, reason, origin, reading, pack, expect)
+    delivery = Delivery(kind, name, project, marking, reason, origin, reading, pack, expect, publisher_key)
     with desk.act("airlock.in", f"{delivery.kind} {delivery.project}/{delivery.name}"):
         if delivery.kind not in KINDS:
             raise BadInput("kind of delivery", expected=" or ".join(KINDS), found=delivery.kind)
@@ -113,7 +115,19 @@ def _examined(
     if delivery.kind == "dataset":
         return found, reading.read(content.folder, progress=progress), content
     facts = {"licence": reading.licence, "modality": reading.modality, "files": len(content.files)}
-    return found, facts, content
+    return found, {**facts, **_publisher(content, delivery.publisher_key)}, content
+
+
+def _publisher(content: Admitted, key: Path | None) -> dict[str, str]:
+    """The key of an OpenSSF signature (`model.sig`) that holds over a delivery, where the courier names one."""
+    if key is None:
+        return {}
+    files = {file.path: file.digest.hex for file in content.files if file.path != SIGNATURE_FILE}
+    signature = content.folder / SIGNATURE_FILE
+    if not signature.is_file():
+        raise BadInput(SIGNATURE_FILE, expected="the publisher's signature in the delivery", found="none")
+    verify_listing(signature.read_bytes(), files, key.read_bytes())
+    return {"publisher_key": str(Digest.of_file(key))}
 
 
 def _pack(
