@@ -122,9 +122,7 @@ class Catalog:
         def work(connection: Connection) -> Iterator[_Done[Entry]]:
             if passed is not None:
                 passages.add(connection, self.site, passed, by)
-            for new in news:
-                entry, record = entries.register(connection, self.site, new, by)
-                yield _Done(entry, entry.marking, entry.id, record, {"digest": str(entry.digest)}, str(new))
+            yield from self._registered(connection, news, by)
 
         return self._acts(by, "entry.register", ", ".join(map(str, news)), reason, sign, work)
 
@@ -132,19 +130,29 @@ class Catalog:
         """An identifier for an entry that is not registered yet (`NewEntry.id`)."""
         return new_id(self.site.chance)
 
-    def register_lowered(self, new: NewEntry, *, of: str, by: Reader, reason: str, sign: Sign | None = None) -> Entry:
+    def register_lowered(
+        self,
+        new: NewEntry,
+        *,
+        of: str,
+        by: Reader,
+        reason: str,
+        sign: Sign | None = None,
+        also: Sequence[NewEntry] = (),
+    ) -> Entry:
         """Write a copy of the entry `of` at a marking that is not as high, by an officer or a sponsor.
 
         The caller has verified that two people decided so: this room knows no signatures. The line in the journal is
-        marked as high as both.
+        marked as high as both. `also` are entries that tell of it, written in the same act.
         """
 
-        def work(connection: Connection) -> _Done[Entry]:
+        def work(connection: Connection) -> Iterator[_Done[Entry]]:
             entry, record, original = entries.register_lowered(connection, self.site, new, of, by)
             facts = {"digest": str(entry.digest), "of": of, "old": str(original.marking), "new": str(entry.marking)}
-            return _Done(entry, original.marking.join(entry.marking), entry.id, record, facts)
+            yield _Done(entry, original.marking.join(entry.marking), entry.id, record, facts)
+            yield from self._registered(connection, also, by)
 
-        return self._act(by, "entry.lower", str(new), reason, sign, work)
+        return self._acts(by, "entry.lower", str(new), reason, sign, work)[0]
 
     def registered(self, identifiers: Iterable[str]) -> frozenset[str]:
         """Which of these identifiers are of entries, whatever their marking. Not for readers: for whoever tidies up."""
@@ -159,27 +167,42 @@ class Catalog:
             return spread.spread(connection, self.site, entry_ids, by)
 
     def raise_markings(
-        self, changes: Mapping[str, Marking], *, by: Reader, reason: str, sign: Sign | None = None
+        self,
+        changes: Mapping[str, Marking],
+        *,
+        by: Reader,
+        reason: str,
+        sign: Sign | None = None,
+        also: Sequence[NewEntry] = (),
     ) -> tuple[Change, ...]:
         """Raise entries and runs to at least these markings, all or none, by an officer cleared for the ceiling.
 
-        What was made from them must be raised too (`spread` tells what that is). Only what changed is returned.
+        What was made from them must be raised too (`spread` tells what that is). Only what changed is returned. `also`
+        are entries that tell of it, written in the same act.
         """
 
-        def work(connection: Connection) -> Iterator[_Done[Change]]:
-            return map(_raised, raising.raise_all(connection, self.site, changes, by))
+        def work(connection: Connection) -> Iterator[_Done[Change | Entry]]:
+            yield from map(_raised, raising.raise_all(connection, self.site, changes, by))
+            yield from self._registered(connection, also, by)
 
-        return self._acts(by, "entry.raise", ", ".join(changes), reason, sign, work)
+        return _changes(self._acts(by, "entry.raise", ", ".join(changes), reason, sign, work))
 
     def restore_markings(
-        self, changes: Mapping[str, Marking], *, by: Reader, reason: str, sign: Sign | None = None
+        self,
+        changes: Mapping[str, Marking],
+        *,
+        by: Reader,
+        reason: str,
+        sign: Sign | None = None,
+        also: Sequence[NewEntry] = (),
     ) -> tuple[Change, ...]:
         """Set entries and runs back to markings that they had before they were raised, all or none, likewise."""
 
-        def work(connection: Connection) -> Iterator[_Done[Change]]:
-            return map(_restored, raising.restore_all(connection, self.site, changes, by))
+        def work(connection: Connection) -> Iterator[_Done[Change | Entry]]:
+            yield from map(_restored, raising.restore_all(connection, self.site, changes, by))
+            yield from self._registered(connection, also, by)
 
-        return self._acts(by, "entry.restore", ", ".join(changes), reason, sign, work)
+        return _changes(self._acts(by, "entry.restore", ", ".join(changes), reason, sign, work))
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def add_run(self, new: NewRun, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Run:
@@ -282,6 +305,12 @@ class Catalog:
         with self._database.reading() as connection:
             return audit(connection, self.site, expected)
 
+    def _registered(self, connection: Connection, news: Sequence[NewEntry], by: Reader) -> Iterator[_Done[Any]]:
+        for new in news:
+            entry, record = entries.register(connection, self.site, new, by)
+            facts = {"digest": str(entry.digest)}
+            yield _Done(entry, entry.marking, entry.id, record, facts, str(new), "entry.register")
+
     def _person_done(self, connection: Connection, person: Person) -> _Done[Person]:
         written = people.get(connection, self.site, person.name)
         marking = people.mark_of(self.site, written)
@@ -326,15 +355,19 @@ class Catalog:
             raise
 
 
-def _raised(moved: Moved) -> _Done[Change]:
+def _changes(done: tuple[Change | Entry, ...]) -> tuple[Change, ...]:
+    return tuple(one for one in done if isinstance(one, Change))
+
+
+def _raised(moved: Moved) -> _Done[Change | Entry]:
     return _moved(moved, "raise", moved.change.new)
 
 
-def _restored(moved: Moved) -> _Done[Change]:
+def _restored(moved: Moved) -> _Done[Change | Entry]:
     return _moved(moved, "restore", moved.change.old)  # its line tells of both markings
 
 
-def _moved(moved: Moved, verb: str, marking: Marking) -> _Done[Change]:
+def _moved(moved: Moved, verb: str, marking: Marking) -> _Done[Change | Entry]:
     change = moved.change
     verb = f"{'run' if change.is_run else 'entry'}.{verb}"
     return _Done(change, marking, change.id, moved.record, change.facts(), str(change), verb)

@@ -7,13 +7,16 @@ made from it: decisions, and the bundle entry that says what passed. Who carries
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from casemate.airlock import orders
 from casemate.airlock.orders import Action, Order
 from casemate.catalog import Entry, NewEntry
+from casemate.catalog.text import NAME_LIMIT
 from casemate.errors import AirlockClosed, BadInput, CasemateError, NotAllowed
+from casemate.factory import locks
 from casemate.factory.desk import Desk
 from casemate.factory.policies import SITE_PROJECT
 from casemate.markings import Marking
@@ -62,10 +65,18 @@ def decide(desk: Desk, text: str, *, reason: str, refuse: bool = False, role: st
     """Sign one's decision on an order; not for who asked, nor for the authors of what passes."""
     with desk.act("airlock.decide", f"order {text}"):
         placed = find(desk, text)
+        return _decide(desk, placed, reason, role, refuse=refuse)
+
+
+def _decide(desk: Desk, placed: Placed, reason: str, role: str | None, *, refuse: bool) -> dict[str, Any]:
+    thing, name = f"order {placed.entry.name}", _lock_of(placed)
+    # While it is carried out it is too late for a no, and too early to say that it is done.
+    with locks.alone_or_no(desk.site.channels, name, thing, doing="carries it out", shared=True):
         if done_by(desk, placed.entry):
-            raise AirlockClosed(
-                f"order {placed.entry.name}", expected="an order to be decided", found="one carried out"
-            )
+            raise AirlockClosed(thing, expected="an order to be decided", found="one carried out")
+        if not refuse:
+            _refuse_own_copy(desk, placed)
+            _refuse_known_higher(desk, placed)
         chosen = role or _role(desk)
         envelope = orders.decide(
             placed.order, desk.pen, role=chosen, reason=reason, trust=desk.trust, now=desk.now(),
@@ -74,11 +85,45 @@ def decide(desk: Desk, text: str, *, reason: str, refuse: bool = False, role: st
         digest = put_bytes(desk.store, envelope.to_json())
         word = "refused" if refuse else "approved"
         facts = {"decision": word, "reason": reason, "order": placed.entry.id, "role": chosen}
-        name = f"{placed.entry.name} {word} by {desk.person.name}"
-        mark, parents = placed.entry.marking, (placed.entry.id,)
-        new = NewEntry("approval", name[:200], SITE_PROJECT, mark, digest, parents, facts)
+        mark = f" {word} by {desk.person.name} ({digest.hex[:8]})"  # people change their minds, and change them back
+        name = placed.entry.name[: NAME_LIMIT - len(mark)] + mark
+        marking, parents = placed.entry.marking, (placed.entry.id,)
+        new = NewEntry("approval", name, SITE_PROJECT, marking, digest, parents, facts)
         desk.catalog.register(new, by=desk.reader, reason=reason, sign=desk.sign)
         return row(desk, placed)
+
+
+def _refuse_own_copy(desk: Desk, placed: Placed) -> None:
+    """Who made something does not let a lowered copy of it pass either, though somebody else wrote the copy."""
+    for parent in placed.entry.parents:
+        graph = desk.view.lineage(parent)
+        digest = next(node.digest for node in graph.nodes if node.id == parent)
+        if any(made.digest == digest and made.author == desk.person.name for made in graph.ancestors):
+            thing = f"decision by {desk.person.name}"
+            raise NotAllowed(
+                thing, expected="somebody other than the author", found="the author of what it is a copy of"
+            )
+
+
+def _refuse_known_higher(desk: Desk, placed: Placed) -> None:
+    """What comes in is no silent way to lower what is here: for that there is an order to lower it."""
+    if placed.order.action != "in":
+        return
+    items = placed.order.facts.get("entries") or [placed.order.facts]
+    coming = {str(item["digest"]) for item in items if item["kind"] in orders.AUTHORED}
+    for entry in desk.view.walk():
+        if str(entry.digest) in coming and not entry.marking.within(placed.entry.marking):
+            expected = f"content that is not here above {placed.entry.marking} (or an order to lower it)"
+            raise AirlockClosed(f"order {placed.entry.name}", expected=expected, found=entry)
+
+
+def carrying_out(desk: Desk, placed: Placed) -> AbstractContextManager[None]:
+    """One at a time carries an order out, and nobody decides meanwhile: what was decided stays so until it is done."""
+    return locks.alone(desk.site.channels, _lock_of(placed))
+
+
+def _lock_of(placed: Placed) -> str:
+    return f"order\n{placed.entry.id}"
 
 
 def require_decided(desk: Desk, placed: Placed) -> tuple[Decision, ...]:

@@ -113,7 +113,7 @@ class Site:
 
     @property
     def channels(self) -> Path:
-        """Locks of the channels to other sites."""
+        """Locks of the channels to other sites, of orders that are carried out, and of bundles that are received."""
         return self.root / "channels"
 
     @property
