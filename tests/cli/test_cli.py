@@ -63,6 +63,15 @@ def test_an_entry_that_is_not_there_exits_5_in_words_and_in_json(town: Town) -> 
     }  # fmt: skip
 
 
+def test_a_command_that_ends_with_a_code_hands_it_to_the_shell(town: Town) -> None:
+    copy = town.site / "policy" / "gates.toml"
+    text = copy.read_text()
+    copy.write_text(text + "# changed\n")
+    told = run("verify", town=town)
+    copy.write_text(text)
+    assert (told.returncode, "damaged" in told.stdout) == (4, True)
+
+
 def test_a_wrong_option_exits_2() -> None:
     told = run("list", "--surprise")
     assert told.returncode == 2

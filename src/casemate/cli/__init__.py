@@ -35,18 +35,18 @@ for module in (site, people, data, airlock, packs, diode, runs, gates, scenes, c
 def main() -> None:
     """Run the command line; a deliberate error ends with its own exit code and one line on standard error."""
     try:
-        root.main(prog_name="casemate", standalone_mode=False)
+        code = root.main(prog_name="casemate", standalone_mode=False)
     except CasemateError as refusal:
         _tell(refusal.facts(), f"{type(refusal).__name__}: {refusal}")
         sys.exit(refusal.exit_code)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except click.ClickException as usage:
         usage.show()
         sys.exit(usage.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    if isinstance(code, int):  # click hands over the code of a command that ended with one
+        sys.exit(code)
 
 
 def _tell(facts: dict[str, str], line: str) -> None:

@@ -52,6 +52,7 @@ def diode_receive(
                 "diode", expected="an address to listen at, or a folder to pick up from", found="both or none"
             )
         patience = Patience(idle_s=idle_s)
+        into.mkdir(parents=True, exist_ok=True)
         if incoming is not None:
             got = pick_up(incoming, into, patience=patience, progress=progress)
         else:
@@ -68,9 +69,10 @@ def _note(desk: Desk, bundle: Path, to: str) -> None:
     head = read_head(bundle)
     label = head.manifest.label
     verify_head(head, desk.trust, desk.now())
-    desk.exchange_policy().peer(label.destination, "out")
+    peer = desk.exchange_policy().peer(label.destination, "out")
     for record in peers.bundles(desk, label.destination, "out"):
         if record.facts["manifest"] == head.digest.hex:
+            peers.require_within(desk, peer, record.marking, record.name)  # raised since, if it carried a spill
             facts = {"to": to, "manifest": head.digest.hex}
             desk.note("diode.send", record.name, about=record, marking=record.marking, facts=facts)
             return

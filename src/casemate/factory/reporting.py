@@ -8,11 +8,12 @@ from typing import Any
 
 from casemate.airlock import InspectionReport, admit
 from casemate.airlock.bundle import check, read_head
+from casemate.airlock.bundle.manifest import ENVELOPE
 from casemate.airlock.formats import ARCHIVES
 from casemate.airlock.inspection_statement import check as check_report
 from casemate.airlock.page import PageFacts, Signatory, page
 from casemate.airlock.page_words import Words
-from casemate.errors import BadInput, NameTaken, NotAllowed
+from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound
 from casemate.factory import passage, peers
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.inspecting import INSPECTION, Inspected, formats_of, inspected
@@ -73,11 +74,13 @@ def verify_bundle(desk: Desk, sources: Sequence[Path], *, progress: Progress | N
 
 
 def is_bundle(source: Path) -> bool:
-    """Whether something looks like a bundle or a volume of one, by its files; whether it is one is checked later."""
+    """Whether something says that it is a bundle, or a volume of one; whether it is one is checked later."""
+    if source.is_dir():
+        return (source / ENVELOPE).exists()
     try:
         read_head(source)
-    except BadInput:
-        return source.is_dir() and (source / "manifest.dsse.json").exists()
+    except (BadInput, NotFound):
+        return False  # an archive that is no bundle
     return True
 
 
