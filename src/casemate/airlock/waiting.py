@@ -2,15 +2,17 @@
 
 Rules. A place appears whole, by rename, under the identifier of its order, and holds `objects/ab/cdef…`: files that
 their owner alone can read, known by their digests. What is let in is hashed again as it moves into the store. Moving
-may be cut anywhere and given again: an object is in one of the two places.
+may be cut anywhere and given again: an object is in one of the two places. A place whose order is not on record, and
+that no living process holds (flock on the folder itself), is nobody's: it is swept.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
-import time
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from casemate.errors import DigestMismatch, NotFound
@@ -81,6 +83,40 @@ class Waiting:
             prepared.rename(self._root / order)
             settle([self._root], self._root)
 
+    @contextmanager
+    def keeping(self, prepared: Path, order: str) -> Iterator[None]:
+        """Let it wait, and hold it while its order is put on record; what has none in the end is removed."""
+        fd = os.open(prepared, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            self.keep(prepared, order)
+            try:
+                yield
+            except BaseException:
+                self.discard(order)
+                raise
+        finally:
+            os.close(fd)
+
+    def sweep(self, on_record: Callable[[Collection[str]], Collection[str]]) -> None:
+        """Remove what was left by those who were cut off before its order was on record, or while they removed it."""
+        for gone in self._root.glob(f"{_GONE}*"):
+            shutil.rmtree(gone, ignore_errors=True)
+        left = self.waiting()
+        for order in set(left) - set(on_record(left)):
+            try:
+                fd = os.open(self._root / order, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not on_record([order]):  # not put on record since, by who held it a moment ago
+                    self.discard(order)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(fd)
+
     def objects(self, order: str) -> Path:
         """The objects of a delivery that waits."""
         return self._root / order / OBJECTS
@@ -104,11 +140,10 @@ class Waiting:
         if gone.exists():
             shutil.rmtree(gone)
 
-    def waiting(self, *, idle_s: float = 0.0) -> list[str]:
-        """Identifiers of the orders for which something has lain here for so long."""
-        places = (place for place in self._root.iterdir()) if self._root.is_dir() else ()
-        found = [place for place in places if not place.name.startswith(".")]
-        return sorted(place.name for place in found if time.time() - place.stat().st_ctime >= idle_s)
+    def waiting(self) -> list[str]:
+        """Identifiers of the orders for which something lies here."""
+        places = self._root.iterdir() if self._root.is_dir() else ()
+        return sorted(place.name for place in places if not place.name.startswith("."))
 
     def _is_here(self, order: str, digest: Digest, store: ObjectStore) -> bool:
         if object_path(self.objects(order), digest).is_file():

@@ -27,6 +27,7 @@ from casemate.factory.members import require_officer
 from casemate.factory.taking import CONTENT
 from casemate.signing.openssf import SIGNATURE_FILE, verify_listing
 from casemate.store import Digest
+from casemate.store.staging import full_disk_named
 
 KINDS = ("dataset", "documents", "model", "software")
 
@@ -62,7 +63,11 @@ def take_folder(
         thing = f"{delivery.kind} {delivery.name}"
         marked = desk.admitted_marking(delivery.marking, thing).join(desk.project_marking(delivery.project))
         waiting = Waiting(desk.site.waiting)
-        with admit(source, desk.site.quarantine, progress=progress) as admitted, waiting.preparing() as place:
+        with (
+            admit(source, desk.site.quarantine, progress=progress) as admitted,
+            waiting.preparing() as place,
+            full_disk_named(desk.site.waiting),
+        ):
             found, facts, content = _examined(desk, admitted, delivery, progress)
             prepared = place / "delivery"
             (prepared / OBJECTS).mkdir(parents=True)

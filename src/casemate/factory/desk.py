@@ -16,7 +16,7 @@ from typing import Any
 from casemate.airlock.exchange import ExchangePolicy
 from casemate.catalog import Catalog, Entry, Person, Reader, View
 from casemate.catalog.catalog import JOURNALLED
-from casemate.errors import BadInput, BadSignature, CasemateError, NotAllowed, NotFound
+from casemate.errors import BadInput, BadSignature, CasemateError, DiskFull, NotAllowed, NotFound, Unavailable
 from casemate.factory import policies
 from casemate.factory.site import Site, SiteToml, read_settings
 from casemate.gates import GatePolicy
@@ -75,11 +75,18 @@ class Desk:
             yield
         except CasemateError as no:
             if JOURNALLED not in getattr(no, "__notes__", ()):
-                self.catalog.journal.append(
-                    self.reader, verb, subject[:500], outcome="refused", reason=str(no)[:4000], sign=self.sign
-                )
-                no.add_note(JOURNALLED)
+                self._refused(verb, subject, no)
             raise
+
+    def _refused(self, verb: str, subject: str, no: CasemateError) -> None:
+        try:
+            self.catalog.journal.append(
+                self.reader, verb, subject[:500], outcome="refused", reason=str(no)[:4000], sign=self.sign
+            )
+        except Unavailable:
+            if not isinstance(no, DiskFull):  # which leaves no room for a line either, and says more
+                raise
+        no.add_note(JOURNALLED)
 
     def note(self, verb: str, subject: str, *, about: Entry, marking: Marking, facts: Mapping[str, Any]) -> None:
         """An act that makes no entry, in the journal."""

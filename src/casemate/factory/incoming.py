@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from casemate.airlock import Admitted, AdmittedFile, require_clean
-from casemate.airlock.bundle import BundleManifest, Carried, Head, read_head, rebuild, receive, verify_head
+from casemate.airlock.bundle import BundleManifest, Carried, Head, forget, read_head, rebuild, receive, verify_head
 from casemate.airlock.exchange import Peer
 from casemate.airlock.ledger import Link, Place, place
 from casemate.airlock.orders import AUTHORED
 from casemate.airlock.waiting import OBJECTS, Waiting
-from casemate.errors import BadInput, CasemateError, NotAllowed, Refused
-from casemate.factory import passage, peers, receipts
+from casemate.errors import BadInput, NotAllowed, NotFound, NotTrusted, Refused
+from casemate.factory import locks, passage, peers, receipts
 from casemate.factory.admissible import require_admissible
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.holdings import Laid, refuse_borrowed, require_theirs
@@ -32,10 +32,10 @@ from casemate.markings import Marking
 from casemate.modalities import find
 from casemate.signing import Envelope, Trust
 from casemate.store import Manifest
+from casemate.store.staging import full_disk_named
 
 TREE = "tree"
 KEPT = ("manifest.json", "manifest.dsse.json", "objects.jsonl")  # what a bundle that waits is checked by once more
-_LEFT_BEHIND_S = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -54,36 +54,53 @@ def take_bundle(
 ) -> dict[str, Any]:
     """Receive a bundle, or one of its volumes; once whole and clean, it waits for the decision of two people."""
     with desk.act("airlock.in", f"bundle {source.name}"):
-        floor = desk.project_marking(project)
-        arrived = _arrived(desk, source)
-        label = arrived.head.manifest.label
-        # The order names the project, so it is marked at least as the project is.
-        marking = desk.catalog.site.admit_from(arrived.marking.join(floor), desk.reader, thing=f"bundle {source.name}")
-        if arrived.place.replay:
-            subject = f"bundle {label.sequence} of {label.source}"
-            desk.catalog.journal.append(
-                desk.reader, "airlock.replay", subject, marking=arrived.marking, sign=desk.sign,
-                facts={"manifest": arrived.head.digest.hex},
-            )  # fmt: skip
-            return _told(arrived, "already taken in")
-        waits = _waits(desk, arrived)
-        if waits:
-            return {**_told(arrived, "waiting"), **waits}
-        desk.site.receiving.mkdir(mode=0o700, exist_ok=True)
-        got = receive(source, desk.site.receiving, arrived.head, progress=progress)
-        if got.missing:
-            return {**_told(arrived, "incomplete"), "missing": list(got.missing)}
-        facts = {"peer": arrived.peer.name, "reason": reason, "project": project}
-        try:
-            row = _prepare(desk, arrived, got.folder, marking, facts, progress)
-        finally:
-            shutil.rmtree(got.folder)
-        return {**_told(arrived, "waiting"), **row}
+        floor, head, thing = desk.project_marking(project), read_head(source), f"bundle {source.name}"
+        with locks.alone_or_no(desk.site.channels, f"bundle\n{head.digest}", thing, doing="receives it"):
+            arrived = _arrived(desk, head)
+            # The order names the project, so it is marked at least as the project is.
+            marking = desk.catalog.site.admit_from(arrived.marking.join(floor), desk.reader, thing=thing)
+            known = _known(desk, arrived)
+            if known:
+                forget(desk.site.receiving, head)  # what a cut left of it
+                return known
+            facts = {"peer": arrived.peer.name, "reason": reason, "project": project}
+            return _received(desk, arrived, source, marking, facts, progress)
 
 
-def _arrived(desk: Desk, source: Path) -> Arrived:
+def _known(desk: Desk, arrived: Arrived) -> dict[str, Any] | None:
+    """What is told of a bundle that was taken in, or that waits; None for another."""
+    label = arrived.head.manifest.label
+    if arrived.place.replay:
+        subject = f"bundle {label.sequence} of {label.source}"
+        desk.catalog.journal.append(
+            desk.reader, "airlock.replay", subject, marking=arrived.marking, sign=desk.sign,
+            facts={"manifest": arrived.head.digest.hex},
+        )  # fmt: skip
+        return _told(arrived, "already taken in")
+    waits = _waits(desk, arrived)
+    return {**_told(arrived, "waiting"), **waits} if waits else None
+
+
+def _received(
+    desk: Desk, arrived: Arrived, source: Path, marking: Marking, facts: dict[str, Any], progress: Progress | None
+) -> dict[str, Any]:
+    """Take what the source holds; once all is here and clean, let it wait. What has no room is kept, to go on from."""
+    area, head = desk.site.receiving, arrived.head
+    area.mkdir(mode=0o700, exist_ok=True)
+    got = receive(source, area, head, progress=progress)
+    if got.missing:
+        return {**_told(arrived, "incomplete"), "missing": list(got.missing)}
+    try:
+        row = _prepare(desk, arrived, got.folder, marking, facts, progress)
+    except (Refused, NotTrusted, NotFound):
+        forget(area, head)
+        raise
+    forget(area, head)
+    return {**_told(arrived, "waiting"), **row}
+
+
+def _arrived(desk: Desk, head: Head) -> Arrived:
     """Everything that can be said of a bundle before a byte of its parts is read."""
-    head = read_head(source)
     label = head.manifest.label
     if label.destination != desk.site.name:
         raise NotAllowed(f"bundle of {label.source}", expected=f"one for {desk.site.name}", found=label.destination)
@@ -106,7 +123,7 @@ def _prepare(
 ) -> dict[str, Any]:
     manifest = arrived.head.manifest
     waiting = Waiting(desk.site.waiting)
-    with waiting.preparing() as place_:
+    with waiting.preparing() as place_, full_disk_named(desk.site.waiting):
         prepared = place_ / "delivery"
         (prepared / OBJECTS).mkdir(parents=True)
         try:
@@ -145,21 +162,10 @@ def wait(
     *, authors: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Let a delivery wait, and put the order to take it in on record; `authors` do not decide on it."""
-    _tidy_up(desk, waiting)
+    waiting.sweep(desk.catalog.registered)
     identifier = desk.catalog.new_id()
-    waiting.keep(prepared, identifier)
-    try:
+    with waiting.keeping(prepared, identifier):
         return passage.row(desk, passage.ask(desk, "in", title, marking, facts, identifier=identifier, authors=authors))
-    except CasemateError:
-        waiting.discard(identifier)
-        raise
-
-
-def _tidy_up(desk: Desk, waiting: Waiting) -> None:
-    """Remove what lies here without its order, because whoever brought it was cut off between the two."""
-    left = waiting.waiting(idle_s=_LEFT_BEHIND_S)
-    for identifier in set(left) - desk.catalog.registered(left):
-        waiting.discard(identifier)
 
 
 def _inspect(

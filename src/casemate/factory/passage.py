@@ -46,8 +46,9 @@ def ask(
     authors = tuple(sorted({entry.author for entry in parents if entry.kind in orders.AUTHORED} | set(authors)))
     order = Order(action, desk.person.name, authors, desk.now().replace(microsecond=0), str(marking), facts)
     digest = put_bytes(desk.store, order.to_json())
-    ids = tuple(entry.id for entry in parents)
-    name = f"{action}: {title}".replace("/", "-")[:150] + f" ({digest.hex[:8]})"
+    ids, identifier = tuple(entry.id for entry in parents), identifier or desk.catalog.new_id()
+    # By its identifier: the same may be asked for twice, within one second too.
+    name = f"{action}: {title}".replace("/", "-")[:150] + f" ({identifier[:8]})"
     new = NewEntry("order", name, SITE_PROJECT, marking, digest, ids, {"action": action, **_told(facts)}, identifier)
     return Placed(desk.catalog.register(new, by=desk.reader, reason=str(facts["reason"]), sign=desk.sign), order)
 

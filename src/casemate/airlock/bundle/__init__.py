@@ -13,8 +13,8 @@ from casemate.airlock.bundle.head import Head, verify_head
 from casemate.airlock.bundle.lines import LIST, ObjectLine
 from casemate.airlock.bundle.manifest import BundleManifest, SignedFile
 from casemate.airlock.bundle.rebuild import objects_of, rebuild, rebuilt_path
-from casemate.airlock.bundle.receive import Received, receive, received
-from casemate.airlock.bundle.seal import Sealed, seal
+from casemate.airlock.bundle.receive import Received, forget, receive, received
+from casemate.airlock.bundle.seal import Sealed, seal, sealed_before
 from casemate.airlock.bundle.split import split
 from casemate.airlock.bundle.terms import Carried, FileFacts, Label
 
@@ -30,6 +30,7 @@ __all__ = [
     "Sealed",
     "SignedFile",
     "check",
+    "forget",
     "objects_of",
     "read_head",
     "rebuild",
@@ -37,6 +38,7 @@ __all__ = [
     "receive",
     "received",
     "seal",
+    "sealed_before",
     "split",
     "verify_head",
 ]

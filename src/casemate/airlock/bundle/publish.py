@@ -33,17 +33,20 @@ def publish(
     if volume_bytes is None and not as_tar:
         _lay_folder(head, None, into, take)
         return (into,)
-    laid = []
-    for volume in volumes:
-        name = volume.name if volume else "bundle"
-        target = into / (f"{name}.tar" if as_tar else name)
+    targets = places_of(head, into, volume_bytes=volume_bytes, as_tar=as_tar)
+    for volume, target in zip(volumes, targets, strict=True):
         if not target.exists():
-            _lay_piece(head, volume, target, work / f"laid-{name}", source if as_tar else None, take)
-            if as_tar and move:
-                for file in _share(head, volume):
-                    (source / file.path).unlink()
-        laid.append(target)
-    return tuple(laid)
+            _lay_piece(head, volume, target, work / f"laid-{target.name}", source if as_tar else None, take)
+        if as_tar and move:
+            for file in _share(head, volume):
+                (source / file.path).unlink(missing_ok=True)
+    return targets
+
+
+def places_of(head: Head, into: Path, *, volume_bytes: int | None, as_tar: bool) -> tuple[Path, ...]:
+    """Where the archive or the volumes of a bundle are laid out, in order."""
+    names = ["bundle"] if volume_bytes is None else [volume.name for volume in share_out(head, volume_bytes)]
+    return tuple(into / (f"{name}.tar" if as_tar else name) for name in names)
 
 
 def _lay_piece(head: Head, volume: Volume | None, target: Path, work: Path, source: Path | None, take: Take) -> None:

@@ -67,6 +67,14 @@ def receive(
     return received(area, head, volume_bytes=volume_bytes)
 
 
+def forget(area: Path, head: Head) -> None:
+    """Remove what is here of a bundle; for who knows that nobody receives it now."""
+    for left in (area / head.digest.hex, area / f"{head.digest.hex}.partial"):
+        if left.exists():
+            shutil.rmtree(left)
+    (area / f"{head.digest.hex}.lock").unlink(missing_ok=True)
+
+
 def received(area: Path, head: Head, *, volume_bytes: int | None = None) -> Received:
     """What is there and what is missing of a bundle; volumes are named where their size is known."""
     folder = area / head.digest.hex

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from casemate.airlock.bundle.closure import Bases, Closure, closure
+from casemate.airlock.bundle.delivery import read_head
 from casemate.airlock.bundle.head import Head, sign_manifest
 from casemate.airlock.bundle.lines import LIST
 from casemate.airlock.bundle.manifest import (
@@ -29,11 +30,11 @@ from casemate.airlock.bundle.manifest import (
 from casemate.airlock.bundle.members import members_of
 from casemate.airlock.bundle.parts import PartsWriter, Reached
 from casemate.airlock.bundle.place import alone, write_whole
-from casemate.airlock.bundle.publish import publish
+from casemate.airlock.bundle.publish import places_of, publish
 from casemate.airlock.bundle.terms import MEMBER_BYTES, Carried, FileFacts, Label
 from casemate.airlock.bundle.ustar import END, taken
 from casemate.airlock.bundle.volumes import own_files, part_bytes_for
-from casemate.errors import BadInput
+from casemate.errors import BadInput, NotFound
 from casemate.signing.canonical import dump
 from casemate.signing.signer import Signer
 from casemate.store.cores import Progress, Tally
@@ -42,6 +43,7 @@ from casemate.store.objects import ObjectStore
 from casemate.store.staging import full_disk_named
 
 WORK = ".seal"
+STATE = "state.json"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,24 @@ def seal(
             state.sign(manifest, pen)
         head = state.head(order)
         volumes = publish(head, state.bundle, into, work, volume_bytes=volume_bytes, as_tar=as_tar, move=True)
-        shutil.rmtree(work)
+        state.remove()
+    return _sealed(into, volumes, head)
+
+
+def sealed_before(into: Path, digest: Digest, *, volume_bytes: int | None, as_tar: bool) -> Sealed | None:
+    """The bundle with this manifest, if `into` holds it finished and in this form; nothing that is signed is read."""
+    work = into / WORK
+    if not into.is_dir() or (work / STATE).exists():
+        return None
+    laid = [into] if volume_bytes is None and not as_tar else sorted(into.glob("*.tar" if as_tar else "volume-*"))
+    try:
+        head = read_head(laid[0])
+    except (IndexError, BadInput, NotFound):
+        return None
+    volumes = (into,) if laid == [into] else places_of(head, into, volume_bytes=volume_bytes, as_tar=as_tar)
+    if head.digest != digest or not all(volume.exists() for volume in volumes):
+        return None
+    shutil.rmtree(work, ignore_errors=True)  # what a cut left of it
     return _sealed(into, volumes, head)
 
 
@@ -137,7 +156,7 @@ class _State:
         """What an earlier sealing of the same left, or nothing; BadInput where the target holds something else."""
         layout = f"{needed.fingerprint()} {part_bytes_for(order.volume_bytes)}"
         prints = {"layout": layout, "whole": order.fingerprint(layout)}
-        raw = _read(work / "state.json")
+        raw = _read(work / STATE)
         signed = bool(raw.get("signed")) and raw.get("whole") == prints["whole"]
         others = sorted(file.name for file in into.iterdir() if file.name != WORK)
         if others and not signed:
@@ -156,12 +175,20 @@ class _State:
     def record(self, reached: Reached, *, signed: bool = False) -> None:
         self.reached, self.signed = reached, signed
         facts = {**self._fingerprints, "reached": reached.to_json(), "signed": signed}
-        write_whole(self.work / "state.json", dump(facts))
+        write_whole(self.work / STATE, dump(facts))
 
     def sign(self, manifest: BundleManifest, pen: Signer) -> None:
         write_whole(self.work / MANIFEST, manifest.to_json())
         write_whole(self.work / ENVELOPE, sign_manifest(manifest, pen).to_json())
         self.record(self.reached, signed=True)
+
+    def remove(self) -> None:
+        """Remove all of `.seal/`, cut anywhere: with its record, it goes on; without it, nothing is missed."""
+        for used in self.work.iterdir():
+            if used.is_dir():
+                shutil.rmtree(used)
+        (self.work / STATE).unlink()
+        shutil.rmtree(self.work)
 
     def head(self, order: _Order) -> Head:
         statements = {statement_path(name): data for name, data in order.statements}
