@@ -13,6 +13,7 @@ from casemate.factory.desk import utc_now
 from tests.factory.test_airlock import DEPOT, reconciled, sent, taken
 from tests.factory.town import Town, found, introduce
 from tests.journeys.test_walk import GATE, MATERIAL, Material
+from tests.modalities.imagery.scenes import write_set
 
 
 @dataclass(frozen=True)
@@ -107,3 +108,18 @@ def test_somebody_without_clearance_finds_none_of_it(crossed: Crossing, tmp_path
     assert tom.entries(project="site") == [e for e in tom.entries(project="site") if e["kind"] in {"policy", "trust"}]
     with pytest.raises(NotFound):
         tom.detect("for both", crossed.material.question, tmp_path / "out", marking="DR")
+
+
+def test_a_model_from_elsewhere_is_judged_on_the_receiving_sites_own_data(crossed: Crossing, tmp_path: Path) -> None:
+    town = Town(shutil.copytree(crossed.depot.root, tmp_path / "depot"), utc_now)
+    (tmp_path / "gate.toml").write_text(GATE)
+    town.acting("claire").set_policy("gates", tmp_path / "gate.toml", reason="for the journey")
+    ines = town.acting("ines")
+    held_out = write_set(tmp_path / "ours", scenes=3, seed=70)
+    ines.import_dataset(held_out, name="ours", marking="DR", project="harbour")
+    found_ = ines.evaluate("model", "ours", name="our report", settings={"robustness": [], "samples": 1})
+    assert found_["figures"]["ap50"] is not None
+    ines.get("our report", tmp_path / "report")
+    assert (
+        ines.show("model")["digest"].removeprefix("sha256:")[:16] in (tmp_path / "report" / "dossier.html").read_text()
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from casemate.gates.dossier_facts import (
 )
 from casemate.gates.wording import Text
 from casemate.markings import Marking
+from casemate.signing.statement import read_instant
 from casemate.store import Digest, checkout, get_bytes, get_manifest
 
 _SAMPLES, _CONFUSIONS = "sample", ("gallery", "confusion")
@@ -103,17 +105,26 @@ def _set(desk: Desk, entry: Entry, role: Literal["training", "held-out"]) -> Dat
 def _training(desk: Desk, model: Entry) -> TrainingFacts:
     digest = Digest.parse(str(model.facts["plan"]))
     plan = Plan.from_json(get_bytes(desk.store, digest), source=f"plan of {model.name}")
-    run = desk.view.run(str(model.facts["run"]))
+    started, ended = _when(desk, model)
     return TrainingFacts(
         recipe=plan.recipe,
         plan=digest,
         seed=plan.seed,
         code_version=plan.code_version,
         machine=str(model.facts.get("machine", "")),
-        started=run.started,
-        ended=run.ended or model.created,
+        started=started,
+        ended=ended,
         parameters=plan.parameters,
     )
+
+
+def _when(desk: Desk, model: Entry) -> tuple[datetime | None, datetime]:
+    """When a model was trained; of one from another site, only when it was made is known here."""
+    origin = model.facts.get("origin")
+    if origin:
+        return None, read_instant(str(origin["created"]), f"origin of {model.name}")
+    run = desk.view.run(str(model.facts["run"]))
+    return run.started, run.ended or model.created
 
 
 def _lineage(desk: Desk, model: Entry, held_out: Entry) -> Iterator[Node]:
