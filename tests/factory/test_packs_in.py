@@ -13,24 +13,11 @@ from casemate.airlock.packs import Software, build, check_software, read, wheels
 from casemate.errors import BadInput, DigestMismatch, NotAllowed, NotFound, NotTrusted
 from casemate.factory.desk import utc_now
 from casemate.store import Digest
-from tests.airlock.packs.conftest import LICENCE, Registry, listed, tiny, write_project
+from tests.airlock.packs.conftest import HEADER, LICENCE, Registry, listed, tiny, write_project
 from tests.airlock.samples import makers
 from tests.factory.town import Town, decided, found
 
 __all__ = ["tiny"]  # a fixture of theirs
-HEADER = """
-format = "casemate-pack/1"
-name = "small"
-kind = "model"
-modality = "language"
-licence = "MIT"
-[title]
-en = "A small model"
-fr = "Un petit modèle"
-[origin]
-upstream = "somebody"
-url = "https://example.org/small"
-"""
 OPAQUE = b"vocab" + struct.pack(">QQ", 1, 2) * 8
 
 
