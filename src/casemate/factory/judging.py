@@ -102,7 +102,7 @@ def facts_of(desk: Desk, model: Entry, held_out: Entry) -> Facts:
 def judge_again(desk: Desk, report: str, *, name: str) -> dict[str, Any]:
     """Hold the scores of a report against the policy now in force; a new report, with a new dossier."""
     with desk.act("judge", f"report {report}"):
-        before = desk.view.find(report, kind="report")
+        before = of_this_site(desk.view.find(report, kind="report"))
         model, held_out = (desk.view.get(parent) for parent in before.parents)
         folder = desk.site.runs / f"judge-{before.id}"
         shutil.rmtree(folder, ignore_errors=True)
@@ -115,7 +115,7 @@ def judge_again(desk: Desk, report: str, *, name: str) -> dict[str, Any]:
 def approve(desk: Desk, report: str, *, reason: str, reject: bool = False) -> dict[str, Any]:
     """Sign one's decision on a report; not for the model's author, nor for anybody without the role."""
     with desk.act("approve", f"report {report}"):
-        entry = desk.view.find(report, kind="report")
+        entry = of_this_site(desk.view.find(report, kind="report"))
         desk.project_marking(entry.project)
         model = desk.view.get(str(entry.facts["model"]))
         verdict = verdict_of(desk, entry)
@@ -135,6 +135,14 @@ def approve(desk: Desk, report: str, *, reason: str, reject: bool = False) -> di
         new = NewEntry("approval", name, entry.project, entry.marking, digest, (entry.id,), facts)
         made = desk.catalog.register(new, by=desk.reader, reason=reason, sign=desk.sign)
         return {"id": made.id, "name": made.name, "report": entry.name, "decision": decision, "by": desk.person.name}
+
+
+def of_this_site(report: Entry) -> Entry:
+    """A report of an evaluation that ran here, as every decision must rest on: scores from elsewhere are a claim."""
+    if report.facts.get("origin") or "model" not in report.facts:
+        found = "a copy" if "model" not in report.facts else f"one of {report.facts['origin']['site']}"
+        raise NotAllowed(f"report {report.name}", expected="a report of an evaluation on this site", found=found)
+    return report
 
 
 def verdict_of(desk: Desk, report: Entry) -> Verdict:

@@ -6,12 +6,16 @@ its reason and both decisions stay as high as the original. A spill that raises 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from casemate.airlock.orders import AUTHORED
 from casemate.catalog import Entry, NewEntry
-from casemate.errors import BadInput, NameTaken
+from casemate.catalog.text import is_id
+from casemate.errors import BadInput
 from casemate.factory import passage
 from casemate.factory.desk import Desk
+from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT
 
 _FACTS_THAT_TELL = frozenset({"inspection", "inspection_signed", "run", "plan"})  # objects that stay with the original
@@ -22,6 +26,8 @@ def ask_lower(desk: Desk, entry: str, *, marking: str, project: str, reason: str
     with desk.act("airlock.lower", f"entry {entry} to {marking}"):
         found = desk.view.find(entry)
         desk.project_marking(found.project)
+        if found.kind not in AUTHORED:
+            raise BadInput(f"{found.kind} {found.name}", expected=f"a {', '.join(sorted(AUTHORED))}", found=found.kind)
         lower = desk.admitted_marking(marking, f"{found.kind} {found.name}")
         if found.marking.within(lower):
             thing = f"marking of {found.kind} {found.name}"
@@ -41,31 +47,35 @@ def lower(desk: Desk, order: str) -> Entry:
     """Carry a decided lowering out; by a sponsor or an officer."""
     with desk.act("airlock.take", f"order {order}"):
         placed = passage.find(desk, order, "lower")
-        facts = placed.order.facts
-        before = passage.done_by(desk, placed.entry)
-        if before is not None:
-            return desk.view.get(str(before.facts["lowered"]))
-        passage.require_decided(desk, placed)
-        original = desk.view.get(str(facts["entry"]))
-        if str(original.marking) != facts["from"]:
-            thing = f"marking of {original.kind} {original.name}"
-            raise BadInput(thing, expected=f"{facts['from']}, as it was decided", found=original.marking)
-        made = _copy(desk, original, str(facts["to"]), str(facts["project"]), str(facts["reason"]))
-        done = {"order": placed.entry.id, "lowered": made.id}
-        name, parents = f"lowering {placed.entry.id[:8]}", (placed.entry.id, original.id)
-        new = NewEntry("lowering", name, SITE_PROJECT, placed.entry.marking, placed.entry.digest, parents, done)
-        desk.catalog.register(new, by=desk.reader, reason=str(facts["reason"]), sign=desk.sign)
-        return made
+        with passage.carrying_out(desk, placed):
+            before = passage.done_by(desk, placed.entry)
+            if before is not None:
+                return desk.view.get(str(before.facts["lowered"]))
+            passage.require_decided(desk, placed)
+            return _lower(desk, placed)
 
 
-def _copy(desk: Desk, original: Entry, marking: str, project: str, reason: str) -> Entry:
-    lower_ = desk.site.policy.parse(marking)
-    kept = {key: value for key, value in original.facts.items() if key not in _FACTS_THAT_TELL}
-    new = NewEntry(original.kind, original.name, project, lower_, original.digest, facts=kept)
-    try:
-        return desk.catalog.register_lowered(new, of=original.id, by=desk.reader, reason=reason, sign=desk.sign)
-    except NameTaken:  # made by this order, before it was cut
-        made = desk.view.find(f"{project}/{original.name}", kind=original.kind)
-        if made.digest != original.digest or made.marking != lower_:
-            raise
-        return made
+def _lower(desk: Desk, placed: Placed) -> Entry:
+    """The copy, and the line that says that the order was carried out: both, or neither."""
+    facts = placed.order.facts
+    original = desk.view.get(str(facts["entry"]))
+    if str(original.marking) != facts["from"]:
+        thing = f"marking of {original.kind} {original.name}"
+        raise BadInput(thing, expected=f"{facts['from']}, as it was decided", found=original.marking)
+    copy = NewEntry(
+        original.kind, original.name, str(facts["project"]), desk.site.policy.parse(str(facts["to"])), original.digest,
+        facts=_told_lower(original.facts), id=desk.catalog.new_id(),
+    )  # fmt: skip
+    done = {"order": placed.entry.id, "lowered": copy.id}
+    name, parents = f"lowering {placed.entry.id[:8]}", (placed.entry.id, original.id)
+    told = NewEntry("lowering", name, SITE_PROJECT, placed.entry.marking, placed.entry.digest, parents, done)
+    return desk.catalog.register_lowered(
+        copy, of=original.id, by=desk.reader, reason=str(facts["reason"]), sign=desk.sign, also=[told]
+    )
+
+
+def _told_lower(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a copy: without what names other things, here or where it came from, which stay where they are."""
+    kept = {key: value for key, value in facts.items() if key not in _FACTS_THAT_TELL}
+    kept = {key: value for key, value in kept.items() if not (isinstance(value, str) and is_id(value))}
+    return kept | ({"origin": {**kept["origin"], "parents": []}} if "origin" in kept else {})

@@ -7,24 +7,21 @@ is signed, so that nothing leaves without a trace. What travels is what the peer
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import heapq
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from casemate.airlock.bundle import BundleManifest, Carried, Label, objects_of
+from casemate.airlock.bundle import BundleManifest, Carried, Label, objects_of, sealed_before
 from casemate.airlock.bundle import seal as seal_bundle
 from casemate.airlock.exchange import Peer
 from casemate.airlock.ledger import next_number
 from casemate.catalog import Channel, Entry, NewEntry, Passage
 from casemate.errors import BadInput, BadMarking, NameTaken, NotTrusted, Unavailable
-from casemate.factory import passage, peers, policies
+from casemate.factory import locks, passage, peers, policies
+from casemate.factory.admissible import OBJECTS, TRAVELS
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT
@@ -33,8 +30,6 @@ from casemate.markings import Marking
 from casemate.signing.statement import instant_text
 from casemate.store import Digest, get_manifest, put_bytes
 
-SINGLE = frozenset({"approval", "revocation", "receipt", "trust", "recall", "order", "policy"})
-_STAYS = frozenset({"policy", "trust", "order", "bundle", "receipt", "spill"})  # what a site keeps to itself
 _BASES = 3
 
 
@@ -63,16 +58,21 @@ def seal(
     """Seal the bundle of a decided order into a new folder; killed, it goes on where it was when given again."""
     with desk.act("airlock.seal", f"order {order}"):
         placed = passage.find(desk, order, "out")
-        passage.require_decided(desk, placed)
         peer = desk.exchange_policy().peer(str(placed.order.facts["peer"]), "out")
-        entries = [_unchanged(desk, peer, said) for said in placed.order.facts["entries"]]
-        with _alone(desk, peer.name, placed.entry.marking):
+        with (
+            passage.carrying_out(desk, placed),
+            locks.alone(desk.site.channels, f"{peer.name}\n{placed.entry.marking}"),
+        ):
+            passage.require_decided(desk, placed)
+            entries = [_unchanged(desk, peer, said) for said in placed.order.facts["entries"]]
             before = passage.done_by(desk, placed.entry)
             label = _label(desk, peer.name, placed, before)
             theirs = list(acknowledged_bundles(desk, peer.name, placed.entry.marking, before))
-            sealed = seal_bundle(
+            digest = Digest(str(before.facts["manifest"])) if before else None
+            finished = digest and sealed_before(into, digest, volume_bytes=volume_bytes, as_tar=as_tar)
+            sealed = finished or seal_bundle(
                 desk.store, label, [_carried(desk, entry) for entry in entries], into, unlock(desk.site.site_key, None),
-                statements=_statements(desk, placed), acknowledged=partial(_acknowledged, desk, theirs),
+                statements=_statements(desk, placed, before), acknowledged=partial(_acknowledged, desk, theirs),
                 bases=_bases(desk, theirs), recorded=_record(desk, placed, entries, before),
                 volume_bytes=volume_bytes, as_tar=as_tar, progress=progress,
             )  # fmt: skip
@@ -114,7 +114,7 @@ def _with_companions(desk: Desk, asked: Sequence[Entry]) -> list[Entry]:
 
 
 def _refuse_to_send(desk: Desk, entry: Entry) -> None:
-    if entry.kind in _STAYS:
+    if entry.kind not in TRAVELS:
         raise BadInput(f"{entry.kind} {entry.name}", expected="something that may leave a site", found=entry.kind)
     if entry.project != SITE_PROJECT:
         desk.project_marking(entry.project)
@@ -139,16 +139,13 @@ def _unchanged(desk: Desk, peer: Peer, said: dict[str, str]) -> Entry:
 
 
 def _carried(desk: Desk, entry: Entry) -> Carried:
-    shape: Literal["manifest", "single"] = "single" if entry.kind in SINGLE else "manifest"
-    reports = tuple(
-        Digest.parse(str(entry.facts[key]))
-        for key in ("inspection", "inspection_signed", "plan")
-        if entry.facts.get(key)
-    )
-    also = tuple(digest for digest in reports if desk.store.has(digest))
+    objects = (Digest.parse(str(entry.facts[key])) for key in OBJECTS if entry.facts.get(key))
+    also = tuple(digest for digest in objects if desk.store.has(digest))
+    # What two people lowered leaves its original behind: its identifier too.
+    parents = tuple(parent for parent in entry.parents if desk.view.get(parent).marking.within(entry.marking))
     return Carried(
-        entry.id, entry.kind, entry.name, entry.project, str(entry.marking), entry.digest, shape, entry.author,
-        instant_text(entry.created), entry.facts, entry.parents, str(entry.facts.get("licence", "")), also,
+        entry.id, entry.kind, entry.name, entry.project, str(entry.marking), entry.digest, TRAVELS[entry.kind],
+        entry.author, instant_text(entry.created), entry.facts, parents, str(entry.facts.get("licence", "")), also,
     )  # fmt: skip
 
 
@@ -161,10 +158,13 @@ def _label(desk: Desk, peer: str, placed: Placed, before: Entry | None) -> Label
     return Label(desk.site.name, peer, str(marking), number, previous, instant_text(placed.order.at))
 
 
-def _statements(desk: Desk, placed: Placed) -> dict[str, bytes]:
-    """What travels beside the objects: this site's trust file, and the decisions that let the bundle out."""
-    trust = policies.envelope_of(desk.store, policies.latest(desk.view, "trust"))
-    found = {peers.TRUST_STATEMENT: trust}
+def _statements(desk: Desk, placed: Placed, before: Entry | None) -> dict[str, bytes]:
+    """What travels beside the objects: this site's trust file, and the decisions that let the bundle out.
+
+    A bundle that is sealed again has the trust file that it had `before`: a newer one travels with the next.
+    """
+    trust = policies.latest(desk.view, "trust", until=before.created if before else None)
+    found = {peers.TRUST_STATEMENT: policies.envelope_of(desk.store, trust)}
     for entry, envelope in passage.decisions(desk, placed.entry):
         found[f"decision-{entry.id}.dsse.json"] = envelope.to_json()
     return found
@@ -217,19 +217,6 @@ def _bases(desk: Desk, bundles: Sequence[Entry]) -> Callable[[Carried, str, Dige
     """For a file, the files of its path which the peer has, in the latest entries of its kind."""
     by_place: dict[tuple[str, str], list[Digest]] = {}
     for entry in (desk.view.get(parent) for bundle in bundles for parent in bundle.parents):
-        for file in get_manifest(desk.store, entry.digest).files if entry.kind not in SINGLE else ():
+        for file in get_manifest(desk.store, entry.digest).files if TRAVELS.get(entry.kind) == "manifest" else ():
             by_place.setdefault((entry.kind, file.path), []).append(file.digest)
     return lambda carried, path, digest: [d for d in by_place.get((carried.kind, path), []) if d != digest][:_BASES]
-
-
-@contextmanager
-def _alone(desk: Desk, peer: str, marking: Marking) -> Iterator[None]:
-    """One sealing at a time on a channel: it takes the next number, and keeps it."""
-    desk.site.channels.mkdir(mode=0o700, exist_ok=True)
-    name = hashlib.sha256(f"{peer}\n{marking}".encode()).hexdigest()
-    fd = os.open(desk.site.channels / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

@@ -127,6 +127,11 @@ def newer_trust(desk: Desk, peer: Peer, offered: bytes | None) -> list[NewEntry]
     return [NewEntry("trust", name, SITE_PROJECT, desk.site.policy.lowest, digest, facts=facts)]
 
 
+def site_of(entry: Entry) -> str:
+    """The other site where an entry was made; empty for one of this site."""
+    return str((entry.facts.get("origin") or {}).get("site", ""))
+
+
 def keep_trust(desk: Desk, peer: Peer, offered: bytes | None) -> None:
     """Keep a trust file that is newer than what is known, whatever becomes of what it came with."""
     news = newer_trust(desk, peer, offered)
@@ -152,7 +157,7 @@ def _load(envelope: bytes, peer: Peer) -> Trust:
 
 
 def _row(desk: Desk, peer: Peer) -> dict[str, Any]:
-    passed = {way: sorted({f"{e.marking} {e.facts['sequence']}" for e in bundles(desk, peer.name, way)})
+    passed = {way: sorted({f"{e.facts['channel']} {e.facts['sequence']}" for e in bundles(desk, peer.name, way)})
               for way in DIRECTIONS}  # fmt: skip
     return {
         "name": peer.name, "directions": ", ".join(sorted(peer.directions)), "ceiling": peer.ceiling,

@@ -21,6 +21,7 @@ from casemate.markings import Policy
 from casemate.signing import Envelope, PublicKey, Signer, Trust, load_trust, sign_trust
 from casemate.signing.verify import verify
 from casemate.store import Digest, ObjectStore, get_bytes, put_bytes
+from casemate.store.staging import full_disk_named
 
 MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
 SITE_PROJECT = projects.SITE_PROJECT
@@ -43,9 +44,10 @@ def read_markings(folder: Path, officer: PublicKey) -> Policy:
     return Policy.from_toml(envelope.payload.decode(), source=str(file))
 
 
-def latest(view: View, name: str) -> Entry:
-    """The entry of the policy in force."""
+def latest(view: View, name: str, *, until: datetime | None = None) -> Entry:
+    """The entry of the policy in force, now or at another time."""
     versions = [e for e in view.walk(kind="policy", project=SITE_PROJECT) if e.facts.get("policy") == name]
+    versions = [e for e in versions if until is None or e.created <= until]
     if not versions:
         raise NotFound(f"policy {name}", expected="a registered policy", found="none")
     return max(versions, key=lambda entry: int(entry.facts["serial"]))
@@ -131,11 +133,12 @@ def write_copy(root: Path, name: str, envelope: bytes) -> None:
 def write_whole(file: Path, data: bytes) -> None:
     """Write a file by temp, fsync and rename, so that it is whole or as before."""
     partial = file.with_name(f".{file.name}.partial")
-    with partial.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(file)
+    with full_disk_named(file.parent):
+        with partial.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(file)
 
 
 def pretty(value: object) -> bytes:

@@ -31,7 +31,7 @@ def release(
 ) -> dict[str, Any]:
     """Put the model of a report into production, here and on other `sites`: all is checked again, the site signs."""
     with desk.act("release", f"report {report} as {name}"):
-        entry = desk.view.find(report, kind="report")
+        entry = judging.of_this_site(desk.view.find(report, kind="report"))
         desk.project_marking(entry.project)
         if not desk.person.roles & {"author", "approver", "officer"}:
             expected, found = "the role author, approver or officer", ", ".join(sorted(desk.person.roles))

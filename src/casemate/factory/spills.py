@@ -1,13 +1,14 @@
 """A spill: something was marked too low. All that was made from it is found, raised, withdrawn and recalled.
 
-Rules. For an officer who is cleared for the site's ceiling, because the search stops at nothing. The plan is on record
-before the markings move, and they move in one act; given again after a crash, it goes on. Copies that two people
-lowered are found too. Undoing takes the decision of two people, and brings back no release that was withdrawn.
+Rules. For an officer who is cleared for the site's ceiling, because the search stops at nothing. What is raised, what
+is withdrawn and the record of both are one act; the notices are written after it, and again when it is given again
+after a crash. Copies that two people lowered are found too. Undoing takes the decision of two people, and brings back
+no release that was withdrawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 from casemate.airlock.recall import Recall, Recalled, page, read_recall
 from casemate.catalog import Entry, NewEntry, Run
-from casemate.errors import BadSignature, NameTaken, NotFound
+from casemate.errors import BadInput, BadSignature, NameTaken, NotFound
 from casemate.factory import judging, passage, peers
 from casemate.factory.desk import Desk
+from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
 from casemate.factory.releases import RELEASE
 from casemate.gates import revoke as sign_revocation
@@ -61,18 +63,18 @@ def spill(desk: Desk, entry: str, *, raise_to: str, reason: str, into: Path) -> 
             "entry": found.id, "raise_to": str(marking), "peers": sorted({str(b.facts["peer"]) for b in _sent(reach)}),
             "changes": {key: [str(old), str(new)] for key, (old, new) in changes.items()},
         }  # fmt: skip
-        planned = NewEntry(
-            "spill", f"spill of {found.kind} {found.id[:8]} ({desk.catalog.new_id()[:6]})", SITE_PROJECT, whole,
-            put_bytes(desk.store, pretty(report)), facts=facts,
+        identifier = desk.catalog.new_id()
+        record = NewEntry(
+            "spill", f"spill of {found.kind} {found.id[:8]} ({identifier[:6]})", SITE_PROJECT, whole,
+            put_bytes(desk.store, pretty(report)), facts=facts, id=identifier,
         )  # fmt: skip
-        made = desk.catalog.register(planned, by=desk.reader, reason=reason, sign=desk.sign)
         notices = _recalls(desk, reach, marking)
         desk.catalog.raise_markings(
-            {key: new for key, (_, new) in changes.items()}, by=desk.reader, reason=reason, sign=desk.sign
-        )
-        _withdraw(desk, reach, marking, reason)
+            {key: new for key, (_, new) in changes.items()}, by=desk.reader, reason=reason, sign=desk.sign,
+            also=[record, *_withdrawals(desk, reach, marking, reason)],
+        )  # fmt: skip
         _write(desk, into, report, notices)
-        return {"spill": made.id, "folder": str(into), **{key: len(value) for key, value in report.items()
+        return {"spill": record.id, "folder": str(into), **{key: len(value) for key, value in report.items()
                                                          if isinstance(value, list)}}  # fmt: skip
 
 
@@ -80,29 +82,44 @@ def ask_restore(desk: Desk, spill_entry: str, *, reason: str) -> dict[str, Any]:
     """Ask for the markings before a spill to be set back; for two other people to decide."""
     with desk.act("airlock.restore", f"spill {spill_entry}"):
         found = desk.view.find(spill_entry, kind="spill")
+        if "changes" not in found.facts:
+            raise BadInput(f"spill {found.name}", expected="a spill that raised markings", found="the undoing of one")
         facts = {"reason": reason, "spill": found.id, "changes": found.facts["changes"]}
         return passage.row(desk, passage.ask(desk, "restore", found.name, found.marking, facts, parents=[found]))
 
 
 def restore(desk: Desk, order: str) -> list[Entry]:
-    """Set markings back as a decided order says; what was raised further since stays as it is."""
+    """Set markings back as a decided order says; what was raised further, or spilled again, since stays as it is."""
     with desk.act("airlock.take", f"order {order}"):
         placed = passage.find(desk, order, "restore")
         changes: dict[str, Sequence[str]] = dict(placed.order.facts["changes"])
-        if passage.done_by(desk, placed.entry) is None:
-            passage.require_decided(desk, placed)
-            parse = desk.site.policy.parse
-            now = _current(desk, changes)
-            back = {key: parse(old) for key, (old, new) in changes.items() if now.get(key) == parse(new) != parse(old)}
-            reason = str(placed.order.facts["reason"])
-            if back:
-                desk.catalog.restore_markings(back, by=desk.reader, reason=reason, sign=desk.sign)
-            done = {"order": placed.entry.id, "restored": len(back)}
-            name = f"spill undone {placed.entry.id[:8]}"
-            new = NewEntry("spill", name, SITE_PROJECT, placed.entry.marking, placed.entry.digest,
-                           (placed.entry.id,), done)  # fmt: skip
-            desk.catalog.register(new, by=desk.reader, reason=reason, sign=desk.sign)
+        with passage.carrying_out(desk, placed):
+            if passage.done_by(desk, placed.entry) is None:
+                passage.require_decided(desk, placed)
+                _restore(desk, placed, changes)
         return [entry for entry in desk.view.walk() if entry.id in changes]
+
+
+def _restore(desk: Desk, placed: Placed, changes: Mapping[str, Sequence[str]]) -> None:
+    """The markings, and the line that says that the order was carried out: all, or nothing."""
+    parse, now = desk.site.policy.parse, _current(desk, changes)
+    moved = {key: parse(old) for key, (old, new) in changes.items() if now.get(key) == parse(new) != parse(old)}
+    held = _spilled_since(desk, str(placed.order.facts["spill"]))
+    back = {key: old for key, old in moved.items() if key not in held}
+    done = {"order": placed.entry.id, "spill": placed.order.facts["spill"], "restored": len(back)}
+    name, parents = f"spill undone {placed.entry.id[:8]}", (placed.entry.id,)
+    told = NewEntry("spill", name, SITE_PROJECT, placed.entry.marking, placed.entry.digest, parents, done)
+    reason = str(placed.order.facts["reason"])
+    desk.catalog.restore_markings(back, by=desk.reader, reason=reason, sign=desk.sign, also=[told])
+
+
+def _spilled_since(desk: Desk, spilled: str) -> set[str]:
+    """What a later spill is about, unless it is undone: an order to undo an earlier one decided nothing of that."""
+    since = desk.view.get(spilled).created
+    spills = list(desk.view.walk(kind="spill", project=SITE_PROJECT))
+    undone = {str(entry.facts["spill"]) for entry in spills if "spill" in entry.facts}
+    later = [e for e in spills if "changes" in e.facts and e.created > since and e.id not in undone]
+    return {key for entry in later for key in entry.facts["changes"]}
 
 
 def notice(desk: Desk, file: Path) -> dict[str, Any]:
@@ -125,11 +142,12 @@ def notice(desk: Desk, file: Path) -> dict[str, Any]:
 
 
 def _reach(desk: Desk, root: Entry) -> Reach:
-    """Everything made from `root`, and from what two people lowered of it."""
+    """Everything made from `root`, and from what two people lowered of it; and the orders by which any of it came."""
     roots = {root.id}
     while True:
         spread = desk.catalog.spread(sorted(roots), by=desk.reader)
-        more = {entry.id for entry in spread.lowered} - roots
+        came = {str(e.facts["order"]) for e in spread.entries if e.kind == "bundle" and e.facts["direction"] == "in"}
+        more = ({entry.id for entry in spread.lowered} | came) - roots
         if not more:
             known = {run.id for run in spread.runs}
             made_by = {str(e.facts["run"]) for e in spread.entries if e.kind == "model" and e.facts.get("run")} - known
@@ -177,12 +195,19 @@ def _handed_out(desk: Desk, reach: Reach) -> Iterator[dict[str, str]]:
 
 
 def _in_force(desk: Desk, reach: Reach) -> list[Entry]:
-    withdrawn = {str(e.facts["release"]) for e in desk.view.walk(kind="revocation")}
-    return [entry for entry in reach.of("release") if entry.id not in withdrawn]
+    """The releases that nobody whose word counts here withdrew: this site, or the site that made one."""
+    withdrawn = {(e.facts.get("release"), peers.site_of(e)) for e in desk.view.walk(kind="revocation")}
+    known = {peer.name for peer in desk.exchange_policy().peers if "in" in peer.directions} | {""}
+    return [
+        entry
+        for entry in reach.of("release")
+        if not {(entry.id, ""), (entry.id, peers.site_of(entry))} & withdrawn
+        and peers.site_of(entry) in known  # of a site that we deal with no more, nothing is loaded
+    ]
 
 
-def _withdraw(desk: Desk, reach: Reach, marking: Marking, reason: str) -> None:
-    news = []
+def _withdrawals(desk: Desk, reach: Reach, marking: Marking, reason: str) -> Iterator[NewEntry]:
+    """What withdraws each release that is in force, at the marking that it gets."""
     for entry in _in_force(desk, reach):
         released = Envelope.from_json(judging.file_of(desk, entry, RELEASE), thing=f"release {entry.name}")
         envelope = sign_revocation(
@@ -192,9 +217,7 @@ def _withdraw(desk: Desk, reach: Reach, marking: Marking, reason: str) -> None:
         digest, facts = put_bytes(desk.store, envelope.to_json()), {"release": entry.id}
         name = f"{entry.name[:120]} withdrawn by {desk.person.name} ({entry.id[:6]})"
         mark = entry.marking.join(marking)
-        news.append(NewEntry("revocation", name, SITE_PROJECT, mark, digest, (entry.id,), facts))
-    if news:
-        desk.catalog.register_all(news, by=desk.reader, reason=reason, sign=desk.sign)
+        yield NewEntry("revocation", name, SITE_PROJECT, mark, digest, (entry.id,), facts)
 
 
 def _recalls(desk: Desk, reach: Reach, marking: Marking) -> list[tuple[Recall, Envelope, Marking]]:
@@ -232,7 +255,7 @@ def _write(desk: Desk, into: Path, report: dict[str, Any], notices: Sequence[tup
     partial.rename(into)
 
 
-def _current(desk: Desk, changes: dict[str, Sequence[str]]) -> dict[str, Marking]:
+def _current(desk: Desk, changes: Mapping[str, Sequence[str]]) -> dict[str, Marking]:
     found = {entry.id: entry.marking for entry in desk.view.walk() if entry.id in changes}
     for key in changes.keys() - found.keys():
         found[key] = desk.view.run(key).marking

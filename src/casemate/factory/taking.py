@@ -48,11 +48,12 @@ def take(desk: Desk, order: str, *, progress: Progress | None = None) -> list[di
     """Take in what a decided order asked for."""
     with desk.act("airlock.take", f"order {order}"):
         placed = passage.find(desk, order, "in")
-        if passage.done_by(desk, placed.entry) is None:
-            passage.require_decided(desk, placed)
-            _take(desk, placed, progress)
-        done = passage.done_by(desk, placed.entry)
-        Waiting(desk.site.waiting).discard(placed.entry.id)
+        with passage.carrying_out(desk, placed):
+            if passage.done_by(desk, placed.entry) is None:
+                passage.require_decided(desk, placed)
+                _take(desk, placed, progress)
+            done = passage.done_by(desk, placed.entry)
+            Waiting(desk.site.waiting).discard(placed.entry.id)
         return [
             entry_row(desk.view.get(parent)) for parent in (done.parents if done else ()) if parent != placed.entry.id
         ]
@@ -198,5 +199,4 @@ def _vouched(desk: Desk, folder: Path, manifest: BundleManifest, marking: Markin
 
 
 def _came_from(entry: Entry, peer: str) -> bool:
-    origin = entry.facts.get("origin")
-    return isinstance(origin, dict) and origin.get("site") == peer
+    return peers.site_of(entry) == peer
