@@ -15,6 +15,7 @@ from casemate.airlock import IMAGERY, Finding, InspectionReport, ScanLimits, adm
 from casemate.airlock.formats import FORMATS, agrees, ending, sniff
 from casemate.airlock.inspect import inspect
 from casemate.airlock.inspect.json_text import nesting
+from casemate.airlock.pickles import HINT
 from casemate.errors import InspectionRefused
 from tests.airlock.conftest import Arrive, Inspected, picture, scene
 
@@ -105,7 +106,7 @@ def test_a_refused_report_raises_with_its_first_finding_and_how_many(arrive: Arr
 NOT_IMAGES = [
     (b"GIF89a" + b"\0" * 30, "GIF picture"),
     (b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>", "SVG picture"),
-    (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x07builtins", "pickle"),
+    (b"\x80\x04\x95\x0b\0\0\0\0\0\0\0\x8c\x07builtins", f"pickle; {HINT}"),
     (b"\x7fELF\x02\x01\x01" + b"\0" * 60, "ELF program"),
     (b"MZ" + b"\0" * 62, "Windows program"),
     (zipped(), "zip archive; unpack it first"),

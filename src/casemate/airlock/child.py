@@ -1,25 +1,27 @@
 """The process that reads what arrived: `python -m casemate.airlock.child`, started by `pool`.
 
 Rules. It is told its limits first, confines itself, then answers one file after another until its input ends. It loads
-what its scanners need before it confines itself. An error that no scanner answers ends it, and its parent reports that
-as a refusal.
+the scanners of the types that it is told to expect, and what they need, before it confines itself; a file of another
+type is refused. An error that no scanner answers ends it, and its parent reports that as a refusal.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from casemate.airlock import formats, scanners
+from casemate.airlock import formats, pickles, scanners
 from casemate.airlock.confine import allow_processor_s, confine
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.report import Finding
+from casemate.airlock.scanners import Scanner
 from casemate.errors import BadInput
 
 _READ_BYTES = 1 << 16
+_CHECKPOINTS = frozenset({"pt", "pth", "bin", "ckpt"})  # PyTorch writes them as ZIP archives
 
 
 def main() -> None:
@@ -32,30 +34,44 @@ def main() -> None:
     allowed = frozenset(start["allowed"])
     every = scanners.of_every_file()
     try:
-        versions = _prepare({*start["scanners"], *every}, start["rules"])
+        loaded = _load(frozenset(start["types"]), every, start["rules"])
     except BadInput as why:
         _write(out, {"bad_input": [why.thing, why.expected, why.found]})
         return
-    facts = confine(Path(start["folder"]), memory_bytes=limits.memory_bytes)
+    versions = {name: scanner.versions() for name, scanner in loaded.items()}
+    folder = Path(start["folder"])
+    facts = confine(folder, memory_bytes=limits.memory_bytes)
     _write(out, {"confinement": facts, "versions": versions})
     for message in messages:
         allow_processor_s(limits.time_for(message["size"]))
-        answer = look(Path(start["folder"]), message["path"], allowed, limits, every)
+        answer = look(folder, message["path"], allowed, limits, every, loaded)
         _write(out, {"path": message["path"], **answer})
 
 
-def _prepare(used: set[str], rules: str) -> dict[str, dict[str, str]]:
-    for name in used:
-        prepare = getattr(scanners.find(name), "prepare", None)
+def _load(types: frozenset[str], every: Sequence[str], rules: str) -> dict[str, Scanner]:
+    named = {formats.FORMATS[name].scanner for name in types} & set(scanners.names())
+    loaded = {name: scanners.find(name) for name in (*sorted(named), *every)}
+    for scanner in loaded.values():
+        prepare = getattr(scanner, "prepare", None)
         if prepare is not None:
-            prepare(rules)
-    return {name: scanners.find(name).versions() for name in used}
+            prepare(rules, types)
+    return loaded
 
 
 def look(
-    folder: Path, path: str, allowed: frozenset[str], limits: ScanLimits, every: Sequence[str] = ()
+    folder: Path,
+    path: str,
+    allowed: frozenset[str],
+    limits: ScanLimits,
+    every: Sequence[str] = (),
+    loaded: Mapping[str, Scanner] | None = None,
 ) -> dict[str, Any]:
-    """The answer for one file: its type, the scanners that read it (its format's, then `every`) and what they found."""
+    """The answer for one file: its type, the scanners that read it (its format's, then `every`) and what they found.
+
+    `loaded` are the scanners by name; without them, all of this installation.
+    """
+    if loaded is None:
+        loaded = {name: scanners.find(name) for name in scanners.names()}
     file = folder / path
     with file.open("rb") as stream:
         head = stream.read(formats.HEAD_BYTES)
@@ -64,16 +80,16 @@ def look(
     if finding is not None:
         return _answer(type_name, ["formats"], [finding])
     if type_name in formats.ARCHIVES:
-        return _answer(type_name, every, _scan(every, file, type_name, limits))
+        return _answer(type_name, every, _scan([loaded[name] for name in every], file, type_name, limits))
     scanner = formats.FORMATS[type_name].scanner
-    if scanner not in scanners.names():
+    if scanner not in loaded:
         return _answer(type_name, [scanner], [Finding("scanner", f"a scanner named {scanner}", "none")])
     used = [scanner, *every]
-    return _answer(type_name, used, _scan(used, file, type_name, limits))
+    return _answer(type_name, used, _scan([loaded[name] for name in used], file, type_name, limits))
 
 
-def _scan(used: Sequence[str], file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
-    return [finding for name in used for finding in scanners.find(name).scan(file, type_name, limits)]
+def _scan(used: Sequence[Scanner], file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
+    return [finding for scanner in used for finding in scanner.scan(file, type_name, limits)]
 
 
 def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding | None:
@@ -82,13 +98,19 @@ def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding 
         return Finding("format", "an image without side files", f"{sidecar}, which image readers open by name")
     if type_name not in allowed:
         found = f"{type_name} archive" if type_name in formats.ARCHIVES else type_name
-        hint = "; unpack it first" if found.endswith("archive") else ""
-        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{found}{hint}")
+        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{found}{_hint(found, path)}")
     if not formats.agrees(type_name, path):
         end = formats.ending(path)
         expected = f"a name ending in {_endings(type_name)}, as its bytes are {type_name}"
         return Finding("name", expected, f".{end}" if end else "no ending")
     return None
+
+
+def _hint(found: str, path: str) -> str:
+    """What to do about a type that is not allowed."""
+    if found == "pickle" or (found == "zip archive" and formats.ending(path) in _CHECKPOINTS):
+        return f"; {pickles.HINT}"
+    return "; unpack it first" if found.endswith("archive") else ""
 
 
 def _endings(type_name: str) -> str:

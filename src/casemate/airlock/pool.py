@@ -40,12 +40,12 @@ class BrokenScannerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Order:
-    """What a child is told before all else: types that are allowed, scanners to load, limits, rules of the site."""
+    """What a child is told before all else: types that are allowed, limits, rules of the site, types to load for."""
 
     allowed: frozenset[str]
-    scanners: tuple[str, ...]
     limits: ScanLimits
     rules: str = ""
+    types: frozenset[str] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """The order as a message."""
@@ -53,7 +53,7 @@ class Order:
             "allowed": sorted(self.allowed),
             "limits": asdict(self.limits),
             "rules": self.rules,
-            "scanners": list(self.scanners),
+            "types": sorted(self.types),
         }
 
 
@@ -171,8 +171,8 @@ def epitaph(process: subprocess.Popen[bytes], said: bytes = b"") -> str:
 class Crew:
     """Threads with one child each, which share a queue of files and hand over answers as they come.
 
-    A child dies with the thread that started it (`confine`): those that `prepare` starts wait for more files until the
-    crew ends, and those that threads start to replace broken ones end with their work.
+    A child dies with the thread that started it (`confine`): those that `prepare` starts wait for more files until they
+    are dismissed, and those that threads start to replace broken ones end with their work.
     """
 
     def __init__(
@@ -194,10 +194,12 @@ class Crew:
             self._prepared.append(child)
             self._idle.append(child)
 
-    def end(self) -> None:
+    def dismiss(self) -> None:
         """End the children that wait."""
         for child in self._prepared:
             child.end()
+        self._prepared.clear()
+        self._idle.clear()
 
     def labour(self) -> None:
         """Scan files until there are none; a broken child is replaced until too many broke."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Self
 
-from casemate.airlock import formats
+from casemate.airlock import formats, scanners
 from casemate.airlock.clamav import NAME as CLAMAV
 from casemate.airlock.clamav import ClamAV
 from casemate.airlock.copying import AdmittedFile
@@ -25,6 +26,8 @@ from casemate.store.cores import cores, on_all_cores
 
 UNPACKED = "unpacked"
 _MEMBER = "!/"
+# About half a second of work: to start a process for less takes longer than it saves.
+_FILES_A_CHILD, _BYTES_A_CHILD = 256, 4 << 20
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Rounds:
         self.versions: dict[str, Mapping[str, str]] = {}
         self.confinement: Mapping[str, bool | int] = {}
         self._folder, self._antivirus, self._refuse = folder, antivirus, refuse
-        self._limits = order.limits
+        self._order, self._limits = order, order.limits
         self._on_files: Callable[[int], None] = _ignore
-        self._crew = Crew(lambda: Child(folder.parent, order), [], order.limits, lambda: self._on_files(1))
+        self._crew = Crew(lambda: Child(folder.parent, self._order), [], order.limits, lambda: self._on_files(1))
         self._total = Budget.of_delivery(order.limits)
         self._budgets: dict[str, Budget] = {}
         self._like_members: dict[str, str] = {}  # what a path begins with that could be an archive's, and the path
@@ -59,7 +62,7 @@ class Rounds:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._crew.end()
+        self._crew.dismiss()
 
     def read(self, waiting: list[Waiting], on_files: Callable[[int], None]) -> list[InspectedFile]:
         """Read every file of a round; returns the archives that may be unpacked."""
@@ -102,7 +105,13 @@ class Rounds:
                 members.setdefault(line.inside, []).append(line)
 
     def _scan(self, files: list[AdmittedFile]) -> None:
-        count = min(self._limits.workers or cores(), len(files))
+        if not files:
+            return
+        types = scanners.types_of((file.path for file in files), self._order.allowed)
+        if not types <= self._order.types:  # its children have not loaded what these need
+            self._crew.dismiss()
+            self._order = replace(self._order, types=self._order.types | types)
+        count = min(self._limits.workers or cores(), worth_starting(files))
         self._crew.prepare(sorted(files, key=lambda file: -file.size), count)
         for _ in on_all_cores(lambda _: self._crew.labour(), range(count), threads=count):
             pass
@@ -148,6 +157,12 @@ class Rounds:
     def _add(self, line: InspectedFile, finding: Finding) -> None:
         now = self.lines[line.path]
         self.lines[line.path] = replace(now, findings=(*now.findings, finding))
+
+
+def worth_starting(files: Sequence[AdmittedFile]) -> int:
+    """How many processes so many files keep busy for longer than it takes to start one."""
+    work = len(files) / _FILES_A_CHILD + sum(file.size for file in files) / _BYTES_A_CHILD
+    return min(len(files), ceil(work))
 
 
 def place(folder: Path, line: InspectedFile) -> Path:

@@ -11,7 +11,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from casemate.airlock import formats, scanners
+from casemate.airlock import formats
 from casemate.airlock.clamav import ClamAV
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.messages import MAX_MESSAGE_BYTES, pack
@@ -59,8 +59,7 @@ def inspect(
 
 
 def _order(allowed: frozenset[str], limits: ScanLimits, rules: str) -> Order:
-    needed = {formats.FORMATS[name].scanner for name in allowed - formats.ARCHIVES.keys()}
-    order = Order(allowed, tuple(sorted(needed & set(scanners.names()))), limits, rules)
+    order = Order(allowed, limits, rules)
     size = len(pack(order.to_json()))
     if size > MAX_MESSAGE_BYTES // 2:
         raise BadInput("rules of the site", expected=f"at most {MAX_MESSAGE_BYTES // 2} bytes as JSON", found=size)

@@ -28,6 +28,16 @@ _NO_MEMORY = re.compile(r"cannot allocate|out of memory", re.IGNORECASE)
 _WHERE_IN_GDAL = re.compile(r"^/\S+, \d+: ")
 
 
+_around: dict[str, Any] = {}
+
+
+def prepare(rules: str, types: frozenset[str]) -> None:  # noqa: ARG001  one signature for all
+    """Set GDAL up once for all pictures of this process: rasterio would do so for each."""
+    import rasterio
+
+    _around["env"] = rasterio.Env().__enter__()
+
+
 def versions() -> dict[str, str]:
     """The scanner's version and its decoders'."""
     import rasterio

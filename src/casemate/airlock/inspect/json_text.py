@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,13 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
 
 def parse(text: str, where: str, limits: ScanLimits) -> tuple[Any, list[Finding]]:
     """The value of a text that two readers understand alike, or what is wrong with it."""
-    depth = nesting(text)
+    # Where so few brackets open, they cannot be nested deeper; lines of JSON are mostly so.
+    few = text.count("[") + text.count("{") <= limits.max_nesting
+    depth = 0 if few else nesting(text)
     if depth > limits.max_nesting:
         return None, [Finding("json", f"at most {limits.max_nesting} levels of nesting", f"{depth}{where}")]
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant), []
+        return _DECODER.decode(text), []
     except ValueError as why:
         return None, [Finding("json", "JSON", f"{why}{where}")]
     except RecursionError:
@@ -70,8 +71,7 @@ def nesting(text: str) -> int:
     return max(accumulate(_STEP[b] for b in brackets), default=0)
 
 
-def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    pairs = list(pairs)
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         names = [name for name, _ in pairs]
@@ -82,6 +82,9 @@ def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(word: str) -> None:
     raise _NotPlainError(f"{word}, which JSON does not have")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
 
 
 def _check_geojson(value: Any) -> list[Finding]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,11 +30,15 @@ _OFFICE_PARTS = (
 _LINES = frozenset({"p", "si", "c", "h", "tab", "br", "table-cell"})
 
 
+def prepare(rules: str, types: frozenset[str]) -> None:  # noqa: ARG001  one signature for all
+    """Load the reader of PDF where there can be any; it takes longer to load than everything else here."""
+    if "pdf" in types:
+        import pypdf  # noqa: F401
+
+
 def versions() -> dict[str, str]:
     """The scanner's version and its parser's."""
-    import pypdf
-
-    return {"personal_data": "1", "pypdf": pypdf.__version__}
+    return {"personal_data": "2", "pypdf": metadata.version("pypdf")}
 
 
 def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:

@@ -22,8 +22,8 @@ def versions() -> dict[str, str]:
 def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # noqa: ARG001  one signature for all
     """Whether it is text, whole."""
     text, findings = read_text(file, limits)
-    tag = _PYTHON_TAG.search(text)
-    if tag and file.suffix.lower() in {".yaml", ".yml"}:
+    tag = _PYTHON_TAG.search(text) if file.suffix.lower() in {".yaml", ".yml"} else None
+    if tag:
         findings.append(Finding("yaml", "plain values", f"{tag[0][:60]}, which makes Python objects"))
     if file.suffix.lower() == ".jinja":
         findings += templates.check(text, file.name)

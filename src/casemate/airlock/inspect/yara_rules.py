@@ -21,11 +21,12 @@ from casemate.errors import BadInput
 READS_EVERY_FILE = True
 WINDOW_BYTES = 256 << 20
 OVERLAP_BYTES = 1 << 20
+_READ_WHOLE_BYTES = 1 << 20  # below that, reading is faster than mapping
 _OURS, _SITE = "casemate", "site"
 _prepared: dict[str, Any] = {}
 
 
-def prepare(rules: str) -> None:
+def prepare(rules: str, types: frozenset[str] = frozenset()) -> None:  # noqa: ARG001  one signature for all
     """Compile our rules and the site's; BadInput naming the line of a site's rule that does not compile."""
     import yara
 
@@ -58,7 +59,7 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # no
     found: dict[str, Finding] = {}
     try:
         for start, window in _windows(file, size):
-            for match in _prepared["rules"].match(data=window, timeout=timeout_s):
+            for match in _prepared["rules"].match(data=window, timeout=timeout_s, fast=True):
                 found.setdefault(f"{match.namespace}.{match.rule}", _finding(match, start))
     except yara.TimeoutError:
         return [*found.values(), Finding("yara", f"rules that end within {timeout_s} s", "no end")]
@@ -87,8 +88,8 @@ def _prepare_once() -> None:
 
 def _windows(file: Path, size: int) -> Iterator[tuple[int, Any]]:
     """Where each window begins, and its bytes."""
-    if not size:
-        yield 0, b""
+    if size <= _READ_WHOLE_BYTES:
+        yield 0, file.read_bytes()
         return
     with file.open("rb") as stream:
         for start in range(0, max(1, size - OVERLAP_BYTES), WINDOW_BYTES - OVERLAP_BYTES):

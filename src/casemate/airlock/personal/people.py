@@ -56,10 +56,12 @@ _TITLES = (
     "Capitaine", "Adjudant", "Adjudant-chef", "Sergent", "Sergent-chef", "Caporal", "Caporal-chef", "Amiral", "General",
     "Captain", "Major", "Sergeant", "Corporal", "Admiral",
 )  # fmt: skip
-_STEMS = (
-    "M.", "Mme", "Mlle", "Dr", "Pr", "Mr", "Ms", "Miss", "Mons", "Mad", "Doct", "Prof", "Maî", "nér", "ener", "Col",
-    "Lieut", "Comm", "Cap", "Adj", "Serg", "Corp", "Ami", "Maj", "Adm",
-)  # fmt: skip
+_TITLE_BEGINS = re.compile(
+    r"[ACDGLMPS](?<![\w.].)(?:(?<=M)(?:\.|M\.|me|lle|r|s|iss|on|ad|a[îj])|(?<=D)(?:r|oct)|(?<=P)r|(?<=G)[ée]n|(?<=L)ieut"
+    r"|(?<=C)(?:ol|omm|ap|orp)|(?<=A)(?:dj|mi|dm)|(?<=S)erg)"
+)
+# Two parts of an address of version 6; times of the day have three.
+_TWO_PARTS = re.compile(r":(?<=[0-9A-Fa-f]:):?[0-9A-Fa-f]{1,4}:")
 _TITLE = "(?:" + "|".join(re.escape(title) for title in sorted(_TITLES, key=len, reverse=True)) + ")"
 _WORD = r"[A-ZÀ-ÖØ-ÞŁŚŠŽČ][\w'’-]{0,30}"
 _PARTICLE = r"(?:de|du|des|le|la|van|von|der|den|di|el)\b"
@@ -122,10 +124,10 @@ PERSONAL = (
     Pattern("SIREN", _SIREN_NAMED, _is_siren, near="numbers"),
     Pattern("payment card", _CARD, _is_card, near="numbers"),
     Pattern("IP address", _IPV4, _is_address, near="numbers"),
-    Pattern("IP address", _IPV6, _is_address, anchors=(":",), after=48),
+    Pattern("IP address", _IPV6, _is_address, anchors=_TWO_PARTS, after=48),
     Pattern("telephone number", _FRENCH_PHONE, near="numbers"),
     Pattern("telephone number", _E164, _is_international, near="numbers"),
     Pattern("telephone number", _AMERICAN_PHONE, near="numbers"),
     Pattern("telephone number", _NAMED_PHONE, _is_phone, near="numbers"),
-    Pattern("name after a title", _NAME, anchors=_STEMS, before=8, after=160),
+    Pattern("name after a title", _NAME, anchors=_TITLE_BEGINS, before=8, after=180),
 )

@@ -64,19 +64,18 @@ def _is_written(value: str) -> bool:
 
 
 _SERVICES = ("glpat-", "xox", "_live_", "AIza", "hf_", "sk-", "pypi-AgE", "dop_v1_", "SG.")
-_STEMS = (
-    "pass", "Pass", "PASS", "pwd", "PWD", "Pwd", "mdp", "MDP", "Mdp", "ecret", "ECRET", "api", "API", "Api", "oken",
-    "OKEN", "key", "KEY", "Key",
-)  # fmt: skip
+_LAST = r"(?i:ord|swd|pwd|ase|sse|mdp|ret|key|ken)"  # of the words of `_NAMED`
+_GIVEN = re.compile(rf"[:=](?:(?<={_LAST}.)|(?<={_LAST}[\"' ].)|(?<={_LAST}[\"'][ ].))")
+_LOGIN = re.compile(r"://[^\s:/@\"'<>]{1,64}:")
 SECRETS = (
     Pattern("private key", _PEM, anchors=("-----BEGIN",)),
     Pattern("AWS key", _AWS, _is_mixed, anchors=("AKIA", "ASIA")),
-    Pattern("GitHub token", _GITHUB, _has_checksum, anchors=("ghp_", "gho_", "ghu_", "ghs_", "ghr_")),
+    Pattern("GitHub token", _GITHUB, _has_checksum, anchors=re.compile(r"gh[pousr]_")),
     Pattern("GitHub token", _GITHUB_FINE, _is_mixed, anchors=("github_pat_",)),
     Pattern("npm token", _NPM, _has_checksum, anchors=("npm_",)),
     Pattern("service token", _PREFIXED, _is_mixed, anchors=_SERVICES),
     Pattern("signed token (JWT)", _JWT, anchors=("eyJ",), after=8000),
     Pattern("storage key", _AZURE, _is_mixed, anchors=("ey=", "EY="), before=32),
-    Pattern("password in an address", _IN_ADDRESS, _is_written, anchors=("://",), before=24, after=500),
-    Pattern("password", _NAMED, _is_password, anchors=_STEMS, before=24, after=180),
+    Pattern("password in an address", _IN_ADDRESS, _is_written, anchors=_LOGIN, before=24, after=500),
+    Pattern("password", _NAMED, _is_password, anchors=_GIVEN, before=48, after=180),
 )
