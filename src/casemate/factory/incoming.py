@@ -89,7 +89,7 @@ def _received(
     area.mkdir(mode=0o700, exist_ok=True)
     got = receive(source, area, head, progress=progress)
     if got.missing:
-        return {**_told(arrived, "incomplete"), "missing": list(got.missing)}
+        return {**_told(arrived, "incomplete"), "missing": list(got.missing_volumes or got.missing)}
     try:
         row = _prepare(desk, arrived, got.folder, marking, facts, progress)
     except (Refused, NotTrusted, NotFound):
