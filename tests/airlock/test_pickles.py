@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import struct
 import zipfile
 import zlib
@@ -246,6 +247,60 @@ def test_ordinary_lines_of_text_are_not_taken_for_pickles(text: str) -> None:
 def test_labels_and_notes_are_not_taken_for_pickles(text: str) -> None:
     walk = follow(io.BytesIO(text.encode()))
     assert walk.is_pickle == (text == "Vessel\n.\n..")  # which would load, as the text "essel"
+
+
+def test_random_bytes_are_not_taken_for_pickles() -> None:
+    chance = random.Random(5)  # noqa: S311  noise, not secrets
+    noise = [chance.randbytes(200) for _ in range(20_000)]
+    assert [data[:8] for data in noise if follow(io.BytesIO(data)).is_pickle] == []
+
+
+def test_containers_with_random_contents_are_not_taken_for_pickles() -> None:
+    chance = random.Random(6)  # noqa: S311
+    head = b"PK\x03\x04\x14\0\0\0\x08\0\0\0!\0"  # P takes a line
+    packed = [head + chance.randbytes(12) + b"\x05\0\0\0a.png\n." + chance.randbytes(100) for _ in range(5_000)]
+    names = b"".join(b'"model.layers.%d.weight":{"dtype":"F32"},' % i for i in range(2_000))
+    lengths = [struct.pack("<Q", chance.randrange(100, len(names))) + b"{" + names for _ in range(5_000)]
+    assert [data[:8] for data in (*packed, *lengths) if follow(io.BytesIO(data)).is_pickle] == []
+
+
+@pytest.mark.parametrize("text", ["N.B. the scale is in metres\n", "). \n", "].\n", "K1.2\n", "\x88. \n"])
+def test_what_ends_by_chance_after_an_instruction_or_two_is_no_pickle(text: str) -> None:
+    assert not follow(io.BytesIO(text.encode("latin-1"))).is_pickle
+
+
+CALLED = [
+    b"V" + b"x" * 200_000 + b"\n0" + REDUCE,  # a line longer than is kept
+    b"I0x10\n0" + REDUCE,
+    b"I 7 \n0" + REDUCE,
+    b"P1\n0" + REDUCE,
+    b"PK\x03\x04\n0" + REDUCE,  # what begins as a ZIP archive does
+    b"\x8c\x05posix\x94\x8c\x06system\x94h\0h\x01\x93\x8c\x02id\x85R",  # by way of its memory
+    b"cposix\nsystem\nq\x070h\x07(S'id'\ntR",
+    b"X\x05\0\0\0posixU\x06system\x93(S'id'\ntR",
+    b"cposix\nsystem\n2R",  # what was named may be a tuple
+    b"ccopyreg\n__newobj__\n)\x81",
+    b"cbuiltins\nset\n)}\x92",
+    b"Qnot",
+    b"NQ)R",  # what the loading program decides
+]
+
+
+@pytest.mark.parametrize("program", CALLED)
+@pytest.mark.parametrize("then", [b"", b".", b"\xff broken"])
+def test_what_calls_is_a_pickle_however_it_came_by_what_it_calls(program: bytes, then: bytes) -> None:
+    assert follow(io.BytesIO(program + then)).is_pickle == (program != b"Qnot")
+
+
+@pytest.mark.parametrize("program", [b"\x80\x04N.", b"(dp0\n.", b"S'a'\n.", b"]q\0(K\x01K\x02K\x03K\x04e.",
+                                     b"cos\nsystem\n.", b"\x82\x01)R."])  # fmt: skip
+def test_what_ends_as_it_was_written_to_is_a_pickle_even_of_plain_data(program: bytes) -> None:
+    assert follow(io.BytesIO(program)).is_pickle
+
+
+@pytest.mark.parametrize("program", [b"K\x01)R", b"NNb", b"NN\x93)R", b"h\x05)R", b"\x80\x63N.", b"\x82\x01)R"])
+def test_what_would_fail_before_it_called_is_no_pickle(program: bytes) -> None:
+    assert not follow(io.BytesIO(program + b"\xff")).is_pickle
 
 
 def test_a_very_long_program_is_not_followed_for_ever_and_counts_as_one() -> None:
