@@ -6,15 +6,17 @@ import json
 import re
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from casemate.airlock.inspect import personal_data
 from casemate.airlock.limits import ScanLimits
-from casemate.airlock.personal import Summary, find, masked
+from casemate.airlock.personal import Summary, find, masked, people
+from casemate.airlock.personal.secrets import SECRETS
 from tests.airlock.conftest import Arrive, Inspected
 from tests.airlock.samples.documents import PAGE, odf_of, ooxml_of, pdf_of, stream_of
 
@@ -137,6 +139,51 @@ def test_what_needs_a_word_before_it_is_found_after_that_word(text: str, kind: s
 )
 def test_what_only_resembles_is_not_found(text: str) -> None:
     assert _kinds(text) == []
+
+
+_PIECES = [
+    *(f"{title} Jean Martin" for title in people._TITLES),
+    *(
+        "password",
+        "passwd",
+        "PWD",
+        "passphrase",
+        "mot de passe",
+        "mdp",
+        "Secret",
+        "api_key",
+        "access-token",
+        "auth token",
+    ),
+    *("client_secret", "secret_access_key", "secret key", "=", ": ", "'", '"', " = ", "Tr0ub4dor&3x", "x9!kPq27zz"),
+    *("https://", "user", "s3cr3t!pw", "@host.example", ":", "2001:db8::8a2e:370:7334", "fe80::1", "12:34:56", "::"),
+    *("ghp_", "a@b.example", " ", "\n", ", ", "é", "\N{KELVIN SIGN}ey", "naïf"),
+]
+
+
+@settings(max_examples=300)
+@given(some.lists(some.sampled_from(_PIECES), min_size=1, max_size=12), some.integers(0, 2))
+def test_looking_around_anchors_finds_what_looking_everywhere_does(pieces: list[str], filler: int) -> None:
+    text = "le navire est à quai " * 200 * filler + "".join(pieces) + " près de la grue" * 200 * filler
+    for pattern in (*SECRETS, *people.PERSONAL):
+        if pattern.near == "anchors":
+            everywhere = replace(pattern, anchors=re.compile(r"\A"), after=len(text))
+            assert list(pattern.spans(text, [])) == list(everywhere.spans(text, [])), pattern.kind
+
+
+@pytest.mark.parametrize("title", people._TITLES)
+def test_a_name_is_found_after_every_title(title: str) -> None:
+    text = "le navire est à quai " * 200 + f"{title} Martin" + " près de la grue" * 200
+    assert _kinds(text) == [("name after a title", "Martin")]
+
+
+def test_a_secret_at_the_end_of_a_text_as_long_as_is_read_whole_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "long.txt"
+    end = b"\npassword = 'Tr0ub4dor&3x'\n-----BEGIN PRIVATE KEY-----\n"
+    limits = ScanLimits()
+    file.write_bytes(b"rien\n".ljust(limits.max_personal_bytes - len(end), b".") + end)
+    found = [f.found for f in personal_data.scan(file, "text", limits)]
+    assert [f.partition(" (")[0] for f in found] == ["password: 1", "private key: 1"]
 
 
 @given(some.integers(0, 10**16 - 1))

@@ -102,12 +102,12 @@ def zipped(**members: bytes) -> bytes:
     return out.getvalue()
 
 
-def tarred(data: bytes) -> bytes:
+def tarred(data: bytes, name: str = "data.pkl") -> bytes:
     import tarfile
 
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as archive:
-        info = tarfile.TarInfo("data.pkl")
+        info = tarfile.TarInfo(name)
         info.size = len(data)
         archive.addfile(info, io.BytesIO(data))
     return out.getvalue()
@@ -185,6 +185,22 @@ def test_where_the_second_opinion_gives_up_that_is_told_and_refuses_nothing(tmp_
     (finding,) = picklescan_opinion.scan(file, "safetensors", ScanLimits())
     assert finding.note
     assert finding.found.startswith("ValueError: Found 0 values for STACK_GLOBAL")
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (tarred(b"hello\nworld\n", "cat.txt"), []),  # c, then what stands in its head up to two ends of lines
+        (b"cars in the port\nseen today\nand so on\n", []),
+        (b"cnumbers.of\nfleet\n.", ["numbers.of fleet"]),
+        (b"cos\nsystem \x1b\n.", ["os system ?"]),  # known to be dangerous, whatever it takes from there
+    ],
+)
+def test_the_second_opinion_suspects_only_what_python_could_have(tmp_path: Path, data: bytes, found: list[str]) -> None:
+    picklescan_opinion.versions()
+    file = tmp_path / "a"
+    file.write_bytes(data)
+    assert [finding.found for finding in picklescan_opinion.scan(file, "text", ScanLimits())] == found
 
 
 def polyglot() -> bytes:
