@@ -71,9 +71,8 @@ class Waiting:
         self._root = root
 
     def preparing(self) -> AbstractContextManager[Path]:
-        """A private folder on the same file system, removed at the end unless `keep` took what is in it."""
+        """A private folder on the same file system, removed at the end unless `keeping` took what is in it."""
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sweep(self._root, _PARTIAL)
         return staging(self._root, _PARTIAL)
 
     def keep(self, prepared: Path, order: str) -> None:
@@ -100,6 +99,7 @@ class Waiting:
 
     def sweep(self, on_record: Callable[[Collection[str]], Collection[str]]) -> None:
         """Remove what was left by those who were cut off before its order was on record, or while they removed it."""
+        sweep(self._root, _PARTIAL)
         for gone in self._root.glob(f"{_GONE}*"):
             shutil.rmtree(gone, ignore_errors=True)
         left = self.waiting()

@@ -63,6 +63,7 @@ def take_folder(
         thing = f"{delivery.kind} {delivery.name}"
         marked = desk.admitted_marking(delivery.marking, thing).join(desk.project_marking(delivery.project))
         waiting = Waiting(desk.site.waiting)
+        waiting.sweep(desk.catalog.registered)
         with (
             admit(source, desk.site.quarantine, progress=progress) as admitted,
             waiting.preparing() as place,

@@ -62,6 +62,7 @@ def take_bundle(
             known = _known(desk, arrived)
             if known:
                 forget(desk.site.receiving, head)  # what a cut left of it
+                Waiting(desk.site.waiting).sweep(desk.catalog.registered)
                 return known
             facts = {"peer": arrived.peer.name, "reason": reason, "project": project}
             return _received(desk, arrived, source, marking, facts, progress)
@@ -123,6 +124,7 @@ def _prepare(
 ) -> dict[str, Any]:
     manifest = arrived.head.manifest
     waiting = Waiting(desk.site.waiting)
+    waiting.sweep(desk.catalog.registered)
     with waiting.preparing() as place_, full_disk_named(desk.site.waiting):
         prepared = place_ / "delivery"
         (prepared / OBJECTS).mkdir(parents=True)
@@ -162,7 +164,6 @@ def wait(
     *, authors: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Let a delivery wait, and put the order to take it in on record; `authors` do not decide on it."""
-    waiting.sweep(desk.catalog.registered)
     identifier = desk.catalog.new_id()
     with waiting.keeping(prepared, identifier):
         return passage.row(desk, passage.ask(desk, "in", title, marking, facts, identifier=identifier, authors=authors))

@@ -33,9 +33,10 @@ from casemate.airlock.bundle.place import alone, write_whole
 from casemate.airlock.bundle.publish import places_of, publish
 from casemate.airlock.bundle.terms import MEMBER_BYTES, Carried, FileFacts, Label
 from casemate.airlock.bundle.ustar import END, taken
-from casemate.airlock.bundle.volumes import own_files, part_bytes_for
+from casemate.airlock.bundle.volumes import own_files, part_bytes_for, share_out
 from casemate.errors import BadInput, NotFound
 from casemate.signing.canonical import dump
+from casemate.signing.envelope import Envelope
 from casemate.signing.signer import Signer
 from casemate.store.cores import Progress, Tally
 from casemate.store.digest import Digest
@@ -44,6 +45,7 @@ from casemate.store.staging import full_disk_named
 
 WORK = ".seal"
 STATE = "state.json"
+_ENVELOPE_BYTES = 8 << 10  # more than an envelope takes
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def seal(
         if not state.signed:
             _make_parts(store, order, needed, state, progress)
             manifest = _manifest(order, needed, state, kinds)
+            _refuse_too_small(order, manifest)
             if recorded is not None:
                 recorded(manifest, state.bundle / LIST)
             state.sign(manifest, pen)
@@ -231,6 +234,14 @@ def _manifest(order: _Order, needed: Closure, state: _State, kinds: Mapping[str,
         statements=tuple(SignedFile(file, kinds[name]) for name, file in files),
     )
     return BundleManifest.from_json(manifest.to_json())  # what its readers would refuse is refused here
+
+
+def _refuse_too_small(order: _Order, manifest: BundleManifest) -> None:
+    """Refuse volumes that could not hold this bundle before it is on record, and its number spent."""
+    if order.volume_bytes is not None:
+        unsigned = Envelope("", b"", ())
+        draft = Head(manifest, manifest.to_json(), unsigned, bytes(_ENVELOPE_BYTES), dict(order.statements))
+        share_out(draft, order.volume_bytes)
 
 
 def _sealed(into: Path, volumes: tuple[Path, ...], head: Head) -> Sealed:
