@@ -21,8 +21,10 @@ from casemate.errors import (
     BadSignature,
     CasemateError,
     Forked,
+    NameTaken,
     NotAllowed,
     NotFound,
+    NotTrusted,
 )
 from casemate.factory import peers, policies
 from casemate.factory.desk import Desk, utc_now
@@ -462,3 +464,47 @@ def test_a_bundle_is_sealed_again_as_it_was_though_the_trust_file_changed(mallor
     again = fort.acting("ines").seal(order, tmp_path / "again")
     assert (again["manifest"], again["sequence"]) == (first["manifest"], first["sequence"])
     assert len(taken(mallory.port, tmp_path / "again")) == 1
+
+
+# ── Somebody who writes where we write ───────────────────────────────────────────────────────────────────────────────
+def test_what_waits_is_what_was_decided_whatever_is_swapped(mallory: Mallory, tmp_path: Path) -> None:
+    fort = mallory.fort
+    row = mallory.offers(tmp_path / "b", mallory.entry(tmp_path / "f", "as inspected"))
+    decided(fort, row["id"])
+    waits = fort.site / "waiting" / row["id"]
+    other = mallory.bundle(tmp_path / "o", mallory.entry(tmp_path / "g", "another"))
+    for name in ("manifest.json", "manifest.dsse.json", "objects.jsonl"):
+        before = (waits / name).read_bytes()
+        (waits / name).unlink()
+        (waits / name).write_bytes((other / name).read_bytes())
+        with pytest.raises(NotTrusted, match=f"{name}|manifest"):
+            fort.acting("ines").carry_out(row["id"])
+        (waits / name).write_bytes(before)
+    victim = next(file for file in sorted(waits.glob("objects/*/*")) if file.read_bytes() == b"as inspected\n")
+    before = victim.read_bytes()
+    victim.unlink()
+    (tmp_path / "elsewhere").write_bytes(before)
+    victim.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises((CasemateError, OSError)):
+        fort.acting("ines").carry_out(row["id"])
+    victim.unlink()
+    victim.write_bytes(before)
+    assert len(fort.acting("ines").carry_out(row["id"])) == 1
+
+
+def test_nothing_is_written_through_what_others_planted(mallory: Mallory, tmp_path: Path) -> None:
+    fort = mallory.fort
+    notes = kept(fort, tmp_path / "d", "planted")
+    (tmp_path / "theirs").mkdir()
+    for name in ("spill", "reports", "receipts"):
+        (tmp_path / f".{name}.partial").symlink_to(tmp_path / "theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    claire, stick = fort.acting("claire"), tmp_path / "stick"
+    stick.mkdir()
+    (stick / "note.txt").write_text("inspected only\n")
+    with pytest.raises(NameTaken, match="link: expected a folder that does not exist, found one that does"):
+        claire.spill(notes, raise_to="S", reason="?", into=tmp_path / "link")
+    claire.spill(notes, raise_to="S", reason="?", into=tmp_path / "spill")
+    claire.inspect(stick, kind="documents", modality="language", out=tmp_path / "reports")
+    assert list((tmp_path / "theirs").iterdir()) == []
+    assert (tmp_path / "spill").stat().st_mode & 0o077 == 0

@@ -10,7 +10,7 @@ from typing import Any
 from casemate.catalog import Entry, NewEntry, Run
 from casemate.compute import find as find_executor
 from casemate.errors import BadInput, NotAllowed
-from casemate.factory import casefile, running
+from casemate.factory import casefile, peers, running
 from casemate.factory.desk import Desk, Progress
 from casemate.gates import Facts, Scores, Seen, Verdict, read_verdict, verdict_statement
 from casemate.gates import approve as sign_decision
@@ -139,8 +139,9 @@ def approve(desk: Desk, report: str, *, reason: str, reject: bool = False) -> di
 
 def of_this_site(report: Entry) -> Entry:
     """A report of an evaluation that ran here, as every decision must rest on: scores from elsewhere are a claim."""
-    if report.facts.get("origin") or "model" not in report.facts:
-        found = "a copy" if "model" not in report.facts else f"one of {report.facts['origin']['site']}"
+    site = peers.site_of(report)
+    if site or "model" not in report.facts:
+        found = f"one of {site}" if site else "a copy"
         raise NotAllowed(f"report {report.name}", expected="a report of an evaluation on this site", found=found)
     return report
 

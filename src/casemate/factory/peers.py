@@ -129,7 +129,8 @@ def newer_trust(desk: Desk, peer: Peer, offered: bytes | None) -> list[NewEntry]
 
 def site_of(entry: Entry) -> str:
     """The other site where an entry was made; empty for one of this site."""
-    return str((entry.facts.get("origin") or {}).get("site", ""))
+    origin = entry.facts.get("origin")  # an order to take a courier's folder has words there
+    return str(origin["site"]) if isinstance(origin, dict) else ""
 
 
 def keep_trust(desk: Desk, peer: Peer, offered: bytes | None) -> None:
@@ -141,10 +142,9 @@ def keep_trust(desk: Desk, peer: Peer, offered: bytes | None) -> None:
 
 def origin_trust(desk: Desk, entry: Entry) -> Trust:
     """The trust file that vouches for an entry: this site's, or that of the site where it was made."""
-    origin = entry.facts.get("origin")
-    if not origin:
+    name = site_of(entry)
+    if not name:
         return desk.trust
-    name = str(origin["site"])
     known = known_trust(desk, desk.exchange_policy().peer(name, "in"))
     if known is None:
         raise NotAllowed(f"{entry.kind} {entry.name}", expected=f"a trust file of {name}", found="none known here")

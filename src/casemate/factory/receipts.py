@@ -6,7 +6,6 @@ is believed only for a bundle that this site sealed, under the number and markin
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from casemate.errors import BadInput, BadSignature, NameTaken, NotFound
 from casemate.factory import peers, policies
 from casemate.factory.desk import Desk
 from casemate.factory.policies import SITE_PROJECT, write_whole
+from casemate.factory.writing import new_folder
 from casemate.gates.pen import unlock
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
@@ -70,16 +70,11 @@ def write_receipts(desk: Desk, peer: str, folder: Path) -> dict[str, Any]:
             raise NotFound(
                 f"receipts for {peer}", expected="a bundle of theirs that was taken in or refused", found="none"
             )
-        if folder.exists():
-            raise NameTaken(folder, expected="a folder that does not exist", found="one that does")
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        write_whole(partial / TRUST_FILE, policies.envelope_of(desk.store, policies.latest(desk.view, "trust")))
-        for entry in found:
-            write_whole(partial / f"receipt-{entry.digest.hex}.dsse.json", get_bytes(desk.store, entry.digest))
-            desk.note("airlock.receipt", entry.name, about=entry, marking=entry.marking, facts={"peer": peer})
-        partial.rename(folder)
+        with new_folder(folder) as place:
+            write_whole(place / TRUST_FILE, policies.envelope_of(desk.store, policies.latest(desk.view, "trust")))
+            for entry in found:
+                write_whole(place / f"receipt-{entry.digest.hex}.dsse.json", get_bytes(desk.store, entry.digest))
+                desk.note("airlock.receipt", entry.name, about=entry, marking=entry.marking, facts={"peer": peer})
         return {"peer": peer, "receipts": len(found), "folder": str(folder)}
 
 

@@ -13,11 +13,12 @@ from casemate.airlock.formats import ARCHIVES
 from casemate.airlock.inspection_statement import check as check_report
 from casemate.airlock.page import PageFacts, Signatory, page
 from casemate.airlock.page_words import Words
-from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound
+from casemate.errors import BadInput, NotAllowed, NotFound
 from casemate.factory import passage, peers
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.inspecting import INSPECTION, Inspected, formats_of, inspected
 from casemate.factory.policies import write_whole
+from casemate.factory.writing import new_folder, refuse_existing
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
 from casemate.signing.statement import read_instant
@@ -29,13 +30,13 @@ def inspect(
 ) -> dict[str, Any]:
     """Inspect a folder or file and take nothing in; with `out`, the signed report is written there."""
     with desk.act("airlock.inspect", f"{kind} {source.name}"):
-        if out is not None and out.exists():
-            raise NameTaken(out, expected="a folder that does not exist", found="one that does")
+        if out is not None:
+            refuse_existing(out)
         with admit(source, desk.site.quarantine, progress=progress) as admitted:
             allowed = formats_of(kind, modality) | ARCHIVES.keys()
             found = inspected(desk, admitted, allowed, progress=progress)
         if out is not None:
-            _write(desk, out, {"": found.facts()}, desk.catalog.site.highest(desk.reader), source.name)
+            _write(desk, out, {"": found.facts()}, desk.catalog.site.highest(desk.reader), source.name, {})
         return {"verdict": "clean" if found.report.clean else "refused", **found.facts(), "files": _lines(found)}
 
 
@@ -43,13 +44,11 @@ def order_reports(desk: Desk, order: str, folder: Path) -> dict[str, Any]:
     """Write the reports of a delivery into a new folder: pages, JSON and signed statements, one set an entry."""
     with desk.act("airlock.report", f"order {order}"):
         placed = passage.find(desk, order, "in")
-        if folder.exists():
-            raise NameTaken(folder, expected="a folder that does not exist", found="one that does")
         facts = placed.order.facts
         items: Sequence[Mapping[str, Any]] = facts.get("entries") or [facts]
         named = {f"{number}-{item['kind']}": item for number, item in enumerate(items, 1)}
-        _write(desk, folder, named, placed.entry.marking, placed.entry.name)
-        write_whole(folder / "order.json", placed.order.to_json())
+        more = {"order.json": placed.order.to_json()}
+        _write(desk, folder, named, placed.entry.marking, placed.entry.name, more)
         desk.note("airlock.report", placed.entry.name, about=placed.entry, marking=placed.entry.marking, facts={})
         return {"order": placed.entry.id, "folder": str(folder), "reports": len(named)}
 
@@ -84,16 +83,19 @@ def is_bundle(source: Path) -> bool:
     return True
 
 
-def _write(desk: Desk, folder: Path, items: Mapping[str, Mapping[str, Any]], marking: Marking, title: str) -> None:
-    partial = folder.with_name(f".{folder.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    for stem, item in items.items():
-        report, signed = (get_bytes(desk.store, Digest.parse(str(item[key]))) for key in INSPECTION)
-        prefix = f"{stem}-" if stem else ""
-        write_whole(partial / f"{prefix}report.json", report)
-        write_whole(partial / f"{prefix}report.dsse.json", signed)
-        write_whole(partial / f"{prefix}report.html", page(_page_facts(desk, report, signed, marking, title)))
-    partial.rename(folder)
+def _write(
+    desk: Desk, folder: Path, items: Mapping[str, Mapping[str, Any]], marking: Marking, title: str,
+    more: Mapping[str, bytes],
+) -> None:  # fmt: skip
+    with new_folder(folder) as place:
+        for stem, item in items.items():
+            report, signed = (get_bytes(desk.store, Digest.parse(str(item[key]))) for key in INSPECTION)
+            prefix = f"{stem}-" if stem else ""
+            write_whole(place / f"{prefix}report.json", report)
+            write_whole(place / f"{prefix}report.dsse.json", signed)
+            write_whole(place / f"{prefix}report.html", page(_page_facts(desk, report, signed, marking, title)))
+        for name, data in more.items():
+            write_whole(place / name, data)
 
 
 def _page_facts(desk: Desk, report: bytes, signed: bytes, marking: Marking, title: str) -> PageFacts:

@@ -36,11 +36,11 @@ def load(desk: Desk, entry: Entry) -> LoadedRelease:
 
 def _withdrawals(desk: Desk, release: Entry, *, theirs: bool) -> list[bytes]:
     """Every withdrawal that the site which made a release signed, or (not `theirs`) that this site did."""
-    maker = (release.facts.get("origin") or {}).get("site")
+    maker = peers.site_of(release)
     found = []
     for entry in desk.view.walk(kind="revocation"):
-        signer = (entry.facts.get("origin") or {}).get("site")
-        if (signer == maker) if theirs else (signer is None and maker is not None):
+        signer = peers.site_of(entry)
+        if (signer == maker) if theirs else (maker and not signer):
             found.append(get_bytes(desk.store, entry.digest))
     return found
 

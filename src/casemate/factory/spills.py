@@ -16,12 +16,13 @@ from typing import Any
 
 from casemate.airlock.recall import Recall, Recalled, page, read_recall
 from casemate.catalog import Entry, NewEntry, Run
-from casemate.errors import BadInput, BadSignature, NameTaken, NotFound
+from casemate.errors import BadInput, BadSignature, NotFound
 from casemate.factory import judging, passage, peers
 from casemate.factory.desk import Desk
 from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
 from casemate.factory.releases import RELEASE
+from casemate.factory.writing import new_folder, refuse_existing
 from casemate.gates import revoke as sign_revocation
 from casemate.gates.pen import unlock
 from casemate.markings import Marking
@@ -51,8 +52,7 @@ class Reach:
 def spill(desk: Desk, entry: str, *, raise_to: str, reason: str, into: Path) -> dict[str, Any]:
     """Raise an entry and all that was made from it, withdraw releases, write notices of recall into a new folder."""
     with desk.act("spill", f"entry {entry}"):
-        if into.exists():
-            raise NameTaken(into, expected="a folder that does not exist", found="one that does")
+        refuse_existing(into)
         marking = desk.admitted_marking(raise_to, f"entry {entry}")
         found = desk.view.find(entry)
         reach = _reach(desk, found)
@@ -133,8 +133,8 @@ def notice(desk: Desk, file: Path) -> dict[str, Any]:
             expected = f"a notice of {peer.name} for {desk.site.name}"
             raise BadSignature(file.name, expected=expected, found=f"one of {recall.sender} for {recall.receiver}")
         wanted = {entry.id for entry in recall.entries}
-        here = [e for e in desk.view.walk() if (e.facts.get("origin") or {}).get("site") == peer.name
-                and e.facts["origin"]["id"] in wanted]  # fmt: skip
+        theirs = (entry for entry in desk.view.walk() if peers.site_of(entry) == peer.name)
+        here = [entry for entry in theirs if entry.facts["origin"]["id"] in wanted]
         return {
             "peer": peer.name, "sequence": recall.sequence, "marking": recall.marking, "raise_to": recall.raise_to,
             "recalled": len(wanted), "here": [{"id": e.id, "kind": e.kind, "name": e.name} for e in here],
@@ -244,15 +244,13 @@ def _is_carried(desk: Desk, identifier: str) -> bool:
 
 
 def _write(desk: Desk, into: Path, report: dict[str, Any], notices: Sequence[tuple[Recall, Envelope, Marking]]) -> None:
-    partial = into.with_name(f".{into.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
-    write_whole(partial / "spill.json", pretty(report))
-    for recall, envelope, sent_at in notices:
-        stem = f"recall-{recall.receiver}-{recall.sequence}-{recall.manifest[:8]}"
-        wording = {"en": desk.site.policy.wording(sent_at, "en"), "fr": desk.site.policy.wording(sent_at, "fr")}
-        write_whole(partial / f"{stem}.dsse.json", envelope.to_json())
-        write_whole(partial / f"{stem}.html", page(recall, wording, [desk.site.name]))
-    partial.rename(into)
+    with new_folder(into) as place:
+        write_whole(place / "spill.json", pretty(report))
+        for recall, envelope, sent_at in notices:
+            stem = f"recall-{recall.receiver}-{recall.sequence}-{recall.manifest[:8]}"
+            wording = {"en": desk.site.policy.wording(sent_at, "en"), "fr": desk.site.policy.wording(sent_at, "fr")}
+            write_whole(place / f"{stem}.dsse.json", envelope.to_json())
+            write_whole(place / f"{stem}.html", page(recall, wording, [desk.site.name]))
 
 
 def _current(desk: Desk, changes: Mapping[str, Sequence[str]]) -> dict[str, Marking]:
