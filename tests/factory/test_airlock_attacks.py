@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from casemate.signing import Trust
 from casemate.store import Digest, put_bytes, put_folder
 from tests.factory.test_airlock import sent, taken
 from tests.factory.town import PEOPLE, Town, decided, found, introduce
+from tests.modalities.imagery.scenes import write_set
 
 FORT = {**PEOPLE, "odile": ("S//FRA", {"officer"})}
 
@@ -290,6 +292,39 @@ def test_scores_of_a_peer_open_no_gate_here(mallory: Mallory, tmp_path: Path) ->
             act()
 
 
+def test_a_peer_does_not_say_how_much_is_in_a_data_set(mallory: Mallory, tmp_path: Path) -> None:
+    ines = mallory.port.acting("ines")
+    ports = write_set(tmp_path / "ports", scenes=1, seed=1)
+    there = ines.import_dataset(ports, name="counted", marking="DR", project="harbour")
+    facts = {**there["facts"], "images": "many", "boxes": -1, "labels": [], "licence": "theirs"}
+    forged = mallory.entry(
+        tmp_path / "f", kind="dataset", name="counted", digest=Digest.parse(there["digest"]), facts=facts
+    )
+    row = mallory.offers(tmp_path / "b", forged)
+    decided(mallory.fort, row["id"])
+    made = mallory.fort.acting("ines").carry_out(row["id"])[0]
+    counted = {key: there["facts"][key] for key in ("images", "boxes", "labels")}
+    assert {key: made["facts"][key] for key in counted} == counted
+    assert made["facts"]["licence"] == "theirs"
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "sparse"])
+def test_statements_on_a_couriers_disk_are_regular_files_of_bounded_size(
+    mallory: Mallory, tmp_path: Path, what: str
+) -> None:
+    file = tmp_path / "receipt-1.dsse.json"
+    if what == "pipe":
+        os.mkfifo(file)
+    elif what == "link":
+        file.symlink_to("/dev/zero")
+    else:
+        with file.open("wb") as stream:
+            stream.truncate(1 << 40)
+    for read in (mallory.fort.acting("ines").read_receipts, mallory.fort.acting("ines").notice):
+        with pytest.raises(BadInput, match=r"receipt-1\.dsse\.json: expected (a regular file|at most \d+ bytes)"):
+            read(file)
+
+
 # ── Somebody cleared too low ─────────────────────────────────────────────────────────────────────────────────────────
 def test_the_reason_of_a_high_order_is_not_told_low(mallory: Mallory, tmp_path: Path) -> None:
     """A bundle at DR with an entry at NP: whoever reads only the entry learns nothing of why it came."""
@@ -402,6 +437,16 @@ def test_who_made_it_at_the_peer_does_not_let_it_in_here(mallory: Mallory, tmp_p
         mallory.fort.acting("paul").decide(row["id"], reason="mine")
 
 
+def test_nobody_lowers_what_they_got_by_importing_it_again(mallory: Mallory, tmp_path: Path) -> None:
+    lea = mallory.fort.acting("lea")
+    harbour = write_set(tmp_path / "set", scenes=1, seed=7)
+    lea.import_dataset(harbour, name="harbour at night", marking="S", project="harbour")
+    with pytest.raises(AirlockClosed, match=r"dataset again: expected content that is not here above DR .*, found"):
+        lea.import_dataset(harbour, name="again", marking="DR", project="harbour")
+    low = mallory.fort.acting("ines").import_dataset(harbour, name="again", marking="DR", project="harbour")
+    assert low["marking"] == "DR"  # who does not see the other learns nothing of it
+
+
 def test_a_mind_changed_twice_is_signed_three_times(mallory: Mallory, tmp_path: Path) -> None:
     fort = mallory.fort
     kept(fort, tmp_path / "d", "pondered")
@@ -485,7 +530,7 @@ def test_what_waits_is_what_was_decided_whatever_is_swapped(mallory: Mallory, tm
     victim.unlink()
     (tmp_path / "elsewhere").write_bytes(before)
     victim.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises((CasemateError, OSError)):
+    with pytest.raises(BadInput, match="expected a regular file that can be read"):
         fort.acting("ines").carry_out(row["id"])
     victim.unlink()
     victim.write_bytes(before)

@@ -16,6 +16,7 @@ from casemate.catalog import NewEntry
 from casemate.errors import NotAllowed
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.inspecting import formats_of, inspected
+from casemate.factory.passage import refuse_known_higher
 from casemate.factory.reading import entry_row
 from casemate.modalities import find
 from casemate.store import Hashed, Manifest, put_folder
@@ -71,6 +72,7 @@ def import_dataset(
             require_clean(found.report)
             facts = {**reading.read(admitted.folder, progress=progress), **found.facts()}
             manifest = _kept(desk, admitted, progress)
+        refuse_known_higher(desk, {str(manifest.digest)}, marked, f"dataset {name}")
         size = sum(file.size for file in manifest.files)
         new = NewEntry("dataset", name, project, marked, manifest.digest, facts={**facts, "bytes": size})
         return entry_row(desk.catalog.register(new, by=desk.reader, sign=desk.sign))

@@ -183,13 +183,15 @@ def _inspect(
     admitted = Admitted(tree, tuple(files))
     found = inspected(desk, admitted, formats_of(entry.kind, modality), progress=progress)
     require_clean(found.report)
+    counted: dict[str, Any] = {}
     if entry.kind == "dataset":
-        find(modality).data.load_labels(tree)
+        data = find(modality).data
+        counted = data.facts(data.load_labels(tree))
     _require_signed(entry, tree, trust)
     return {
         "id": entry.id, "kind": entry.kind, "name": entry.name, "digest": str(entry.digest), "marking": entry.marking,
         "author": entry.author, "files": len(files), "bytes": sum(file.size for file in files),
-        **found.facts(), "notes": _notes(found.report.files),
+        **found.facts(), "notes": _notes(found.report.files), "facts": counted,
     }  # fmt: skip
 
 

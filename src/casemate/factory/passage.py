@@ -6,7 +6,7 @@ made from it: decisions, and the bundle entry that says what passed. Who carries
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,7 @@ def _decide(desk: Desk, placed: Placed, reason: str, role: str | None, *, refuse
             raise AirlockClosed(thing, expected="an order to be decided", found="one carried out")
         if not refuse:
             _refuse_own_copy(desk, placed)
-            _refuse_known_higher(desk, placed)
+            refuse_known_higher(desk, _coming_in(placed.order), placed.entry.marking, thing)
         chosen = role or _role(desk)
         envelope = orders.decide(
             placed.order, desk.pen, role=chosen, reason=reason, trust=desk.trust, now=desk.now(),
@@ -106,16 +106,18 @@ def _refuse_own_copy(desk: Desk, placed: Placed) -> None:
             )
 
 
-def _refuse_known_higher(desk: Desk, placed: Placed) -> None:
-    """What comes in is no silent way to lower what is here: for that there is an order to lower it."""
-    if placed.order.action != "in":
-        return
-    items = placed.order.facts.get("entries") or [placed.order.facts]
-    coming = {str(item["digest"]) for item in items if item["kind"] in orders.AUTHORED}
+def refuse_known_higher(desk: Desk, coming: Collection[str], marking: Marking, thing: str) -> None:
+    """What comes in is no silent way to lower what is here, as far as who acts can see: lowering has its own order."""
     for entry in desk.view.walk():
-        if str(entry.digest) in coming and not entry.marking.within(placed.entry.marking):
-            expected = f"content that is not here above {placed.entry.marking} (or an order to lower it)"
-            raise AirlockClosed(f"order {placed.entry.name}", expected=expected, found=entry)
+        if str(entry.digest) in coming and not entry.marking.within(marking):
+            expected = f"content that is not here above {marking} (or an order to lower it)"
+            raise AirlockClosed(thing, expected=expected, found=entry)
+
+
+def _coming_in(order: Order) -> frozenset[str]:
+    """The digests of the content that an order would let in."""
+    items = (order.facts.get("entries") or [order.facts]) if order.action == "in" else ()
+    return frozenset(str(item["digest"]) for item in items if item["kind"] in orders.AUTHORED)
 
 
 def carrying_out(desk: Desk, placed: Placed) -> AbstractContextManager[None]:

@@ -18,7 +18,7 @@ from casemate.errors import BadInput, BadSignature, NameTaken, NotFound
 from casemate.factory import peers, policies
 from casemate.factory.desk import Desk
 from casemate.factory.policies import SITE_PROJECT, write_whole
-from casemate.factory.writing import new_folder
+from casemate.factory.writing import new_folder, small_file
 from casemate.gates.pen import unlock
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
@@ -85,12 +85,12 @@ def read_receipts(desk: Desk, source: Path) -> list[dict[str, Any]]:
         if not files or len(files) > _MAX_FILES:
             raise BadInput(source, expected="receipts (receipt-….dsse.json)", found=f"{len(files)} files")
         trust = source / TRUST_FILE if source.is_dir() else source.with_name(TRUST_FILE)
-        offered = trust.read_bytes() if trust.is_file() else None
+        offered = small_file(trust) if trust.is_file() else None
         return [row for file in files for row in _reconcile(desk, file, offered)]
 
 
 def _reconcile(desk: Desk, file: Path, offered: bytes | None) -> Iterator[dict[str, Any]]:
-    envelope = Envelope.from_json(file.read_bytes(), thing=file.name)
+    envelope = Envelope.from_json(small_file(file), thing=file.name)
     sent = _about(desk, envelope, file.name)
     peer = desk.exchange_policy().peer(str(sent.facts["peer"]), "out")
     receipt = read_receipt(envelope, peers.trust_of(desk, peer, offered), now=desk.now())

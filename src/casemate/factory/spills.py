@@ -22,7 +22,7 @@ from casemate.factory.desk import Desk
 from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
 from casemate.factory.releases import RELEASE
-from casemate.factory.writing import new_folder, refuse_existing
+from casemate.factory.writing import new_folder, refuse_existing, small_file
 from casemate.gates import revoke as sign_revocation
 from casemate.gates.pen import unlock
 from casemate.markings import Marking
@@ -125,7 +125,7 @@ def _spilled_since(desk: Desk, spilled: str) -> set[str]:
 def notice(desk: Desk, file: Path) -> dict[str, Any]:
     """Verify a notice of recall from a peer, and name the entries here that it is about."""
     with desk.act("spill.notice", f"notice {file.name}"):
-        envelope = Envelope.from_json(file.read_bytes(), thing=file.name)
+        envelope = Envelope.from_json(small_file(file), thing=file.name)
         claimed = Statement.from_json(envelope.payload, thing=file.name).predicate.get("sender")
         peer = desk.exchange_policy().peer(str(claimed), "in")
         recall = read_recall(envelope, peers.trust_of(desk, peer, None), now=desk.now())

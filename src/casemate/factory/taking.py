@@ -124,12 +124,14 @@ def _of_folder(desk: Desk, placed: Placed) -> list[NewEntry]:
 
 @dataclass
 class _Arrivals:
-    """The entries of a bundle on their way into the catalog; `ids` maps the sender's identifiers to ours."""
+    """The entries of a bundle on their way into the catalog; `seen` is what was found in each, `ids` maps
+    the sender's identifiers to ours.
+    """
 
     desk: Desk
     peer: str
     project: str
-    reports: Mapping[str, Mapping[str, str]]
+    seen: Mapping[str, Mapping[str, Any]]
     ids: dict[str, str]
     markings: dict[str, Marking] = field(default_factory=dict)
     news: list[NewEntry] = field(default_factory=list)
@@ -142,7 +144,7 @@ class _Arrivals:
         parents = tuple(self.ids[p] for p in entry.parents if p in self.ids and self._below(self.ids[p], marking))
         origin = {"site": self.peer, "id": entry.id, "author": entry.author, "created": entry.created,
                   "parents": list(entry.parents)}  # fmt: skip
-        facts = {**kept_facts(entry, self.ids), "origin": origin, **self.reports[entry.id]}
+        facts = {**kept_facts(entry, self.ids), **self.seen[entry.id], "origin": origin}
         name = self._free(entry.kind, entry.name, project, marking)
         new = NewEntry(entry.kind, name, project, marking, entry.digest, parents, facts, self.ids[entry.id])
         self.markings[new.id] = marking
@@ -171,8 +173,9 @@ def _of_bundle(desk: Desk, placed: Placed, folder: Path) -> tuple[list[NewEntry]
     where = place(taken, label.sequence, link, channel=str(channel))
     known = {str(e.facts["origin"]["id"]): e.id for e in desk.view.walk() if _came_from(e, peer.name)}
     ids = known | {entry.id: desk.catalog.new_id() for entry in manifest.entries}
-    reports = {str(item["id"]): {key: str(item[key]) for key in INSPECTION} for item in facts["entries"]}
-    arrivals = _Arrivals(desk, peer.name, str(facts["project"]), reports, ids)
+    # What inspection counted here goes before what the peer says of it.
+    seen = {str(e["id"]): {**e["facts"], **{key: e[key] for key in INSPECTION}} for e in facts["entries"]}
+    arrivals = _Arrivals(desk, peer.name, str(facts["project"]), seen, ids)
     for entry in parents_first(manifest.entries):
         arrivals.add(entry)
     passed = {**peers.passed(manifest, "in"), "order": placed.entry.id, "objects": str(_list(desk, folder))}

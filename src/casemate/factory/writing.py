@@ -1,7 +1,8 @@
-"""Folders that a verb writes for a person: whole or absent, and nobody else's until they are whole.
+"""Folders that a verb writes for a person, whole or absent and nobody else's until then; small files that it reads.
 
 Rules. What is written is marked, and may be written where others write too. So it is made in a folder of random name
-that its owner alone may enter, and nothing that lies there already is followed or written over.
+that its owner alone may enter, and nothing that lies there already is followed or written over. What a courier brings
+is a regular file of bounded size, or refused.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from casemate.errors import NameTaken
+from casemate.errors import BadInput, NameTaken
+from casemate.signing.canonical import MAX_BYTES
+from casemate.store.digest import open_regular
 from casemate.store.staging import full_disk_named, staging, sweep
 
 _PARTIAL = ".casemate-"
@@ -32,3 +35,12 @@ def new_folder(folder: Path) -> Iterator[Path]:
     with staging(folder.parent, _PARTIAL) as place, full_disk_named(folder.parent):
         yield place
         place.rename(folder)
+
+
+def small_file(file: Path) -> bytes:
+    """The bytes of a signed statement that somebody brought; BadInput for a link, a device, or too large a file."""
+    fd, facts = open_regular(file)
+    with os.fdopen(fd, "rb") as stream:
+        if facts.st_size > MAX_BYTES:
+            raise BadInput(file, expected=f"at most {MAX_BYTES} bytes", found=f"{facts.st_size} bytes")
+        return stream.read(MAX_BYTES)
