@@ -65,7 +65,7 @@ ACTS = {
     "read receipts": Act("port", "ines", "read_receipts", lambda w: (w.root / "receipts",), {}),
     "write receipts": Act("depot", "ines", "write_receipts", lambda w: ("port", w.root / "answers"), {}),
     "spill": Act(
-        "port", "claire", "spill", lambda _: ("ports",), {"raise_to": "S", "reason": "secret"}, asked=True, into="notices"
+        "port", "claire", "spill", lambda _: ("ports",), {"raise_to": "S", "reason": "x"}, asked=True, into="notices"
     ),
 }  # fmt: skip
 DONE = {"NameTaken", "AirlockClosed"}

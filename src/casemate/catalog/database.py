@@ -46,13 +46,13 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent moment; writing is refused by the connection itself."""
-        with sqlite.translated(), self.engine.connect() as connection, connection.begin():
+        with sqlite.translated(self.engine.url), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """The only writer; all of it lands, or nothing."""
-        with sqlite.translated(), self.engine.connect() as plain:
+        with sqlite.translated(self.engine.url), self.engine.connect() as plain:
             connection = plain.execution_options(writing=True)
             with connection.begin():
                 yield connection

@@ -60,7 +60,7 @@ def keeping(table: str, columns: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated(url: URL) -> Iterator[None]:
     """Turn what SQLite says about its surroundings into the errors of Casemate."""
     try:
         yield
@@ -71,12 +71,19 @@ def translated() -> Iterator[None]:
             expected = f"the database to be free within {BUSY_TIMEOUT_S} s"
             raise Unavailable("catalog", expected=expected, found=said) from why
         if code == sqlite3.SQLITE_FULL:
-            raise DiskFull("catalog", expected="room for the act", found=said) from why
+            raise DiskFull("catalog", expected="room for the act", found=f"{said}{_room(url)}") from why
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
             raise NotTrusted("catalog", expected="a whole SQLite database", found=said) from why
         if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}:
             raise Unavailable("catalog", expected="a database file that can be read and written", found=said) from why
         raise
+
+
+def _room(url: URL) -> str:
+    if url.database in {None, "", ":memory:"}:
+        return ""
+    room = os.statvfs(Path(str(url.database)).parent)
+    return f", {room.f_bavail * room.f_frsize} bytes free"
 
 
 def _own(file: Path) -> None:

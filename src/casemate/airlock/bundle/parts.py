@@ -79,9 +79,11 @@ class PartsWriter:
     def __exit__(
         self, kind: type[BaseException] | None, why: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undo.close()  # before the part: what flushes it holds its descriptor
-        if self._part is not None:
-            self._part.close()
+        try:
+            self._undo.close()  # before the part: what flushes it holds its descriptor
+        finally:
+            if self._part is not None:
+                self._part.close()
 
     def add(self, made: Made) -> int:
         """Write a member, and its object's line with the last; the bytes that it took."""
