@@ -32,6 +32,7 @@ from casemate.factory.desk import Desk, utc_now
 from casemate.factory.members import _trust
 from casemate.gates.pen import unlock
 from casemate.signing import Trust
+from casemate.signing.trust import TRUST_TYPE
 from casemate.store import Digest, put_bytes, put_folder
 from tests.factory.test_airlock import sent, taken
 from tests.factory.town import PEOPLE, Town, decided, found, introduce
@@ -218,6 +219,18 @@ def test_a_newer_trust_file_is_kept_though_its_bundle_is_refused(tmp_path: Path)
         thief.offers(tmp_path / "warning", bad, key=port.key("claire"))
     with pytest.raises(BadSignature, match="expected a key in force, found a revoked key"):
         fort.acting("ines").take_bundle(old, project="harbour", reason="from the thief")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"serial = 1" + b"0" * 5000, b"x = " + b"[" * 100_000, b"\xff", b"x = 1", b""],
+    ids=["number", "nesting", "bytes", "other", "empty"],
+)
+def test_a_trust_file_that_is_none_is_a_clear_no(mallory: Mallory, text: bytes) -> None:
+    signed = mallory.desk.pen.sign_bytes(TRUST_TYPE, text).to_json()
+    ines = mallory.fort.acting("ines")
+    with pytest.raises(BadInput, match="trust file"):
+        peers.trust_of(ines, ines.exchange_policy().peer("port", "in"), signed)
 
 
 def test_what_was_decided_is_held_against_policy_and_trust_as_they_are_when_it_is_taken(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class ExchangePolicy:
             raise BadInput(source, expected=f"at most {_MAX_CHARACTERS} characters", found=len(text))
         try:
             raw = _PolicyToml.enter(tomllib.loads(text), source)
-        except tomllib.TOMLDecodeError as why:
+        except (ValueError, RecursionError) as why:  # a number or a nesting without end is neither TOMLDecodeError
             raise BadInput(source, expected="TOML", found=why) from why
         required = {
             action: _required(numbers, f"{source} {action}")

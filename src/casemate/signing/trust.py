@@ -130,7 +130,7 @@ class Trust:
         """A trust file from its text; BadInput naming `thing` and its field for anything unknown or ill-formed."""
         try:
             raw = _TrustToml.enter(tomllib.loads(text), thing)
-        except tomllib.TOMLDecodeError as why:
+        except (ValueError, RecursionError) as why:  # a number or a nesting without end is neither TOMLDecodeError
             raise BadInput(thing, expected="TOML", found=why) from why
         return cls(tuple(_trusted(key, f"{thing} key {key.name}") for key in raw.keys), raw.serial)
 
@@ -157,7 +157,10 @@ def load_trust(toml_bytes: bytes, envelope_bytes: bytes, officer: PublicKey, *, 
     verify(envelope, [officer], payload_type=TRUST_TYPE, thing="trust file")
     if envelope.payload != toml_bytes:
         raise BadSignature("trust file", expected="the bytes that the officer signed", found="other bytes")
-    trust = Trust.from_toml(toml_bytes.decode())
+    try:
+        trust = Trust.from_toml(toml_bytes.decode())
+    except UnicodeDecodeError as why:
+        raise BadInput("trust file", expected="text in UTF-8", found=why) from why
     if trust.serial < serial_floor:
         raise BadSignature("trust file", expected=f"serial {serial_floor} or later", found=f"serial {trust.serial}")
     return trust
