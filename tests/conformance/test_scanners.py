@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect as signatures
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,23 @@ def test_it_has_a_version_and_reads_with_one_signature(name: str) -> None:
     assert list(signatures.signature(scanner.scan).parameters) == ["file", "type_name", "limits"]
     named = {f.scanner for f in FORMATS.values()} | set(scanners.of_every_file())
     assert name in named, "a scanner that no format names, and that does not read every file, reads nothing"
+
+
+@pytest.mark.parametrize("name", scanners.names())
+def test_what_it_says_of_every_file_and_of_preparing_is_understood(name: str) -> None:
+    scanner = scanners.find(name)
+    assert (name in scanners.of_every_file()) == getattr(scanner, "READS_EVERY_FILE", False), "on a line of its own"
+    prepare = getattr(scanner, "prepare", None)
+    if prepare is not None:
+        assert list(signatures.signature(prepare).parameters) == ["rules", "types"]
+
+
+@pytest.mark.parametrize("name", scanners.names())
+def test_to_import_it_loads_no_heavy_library(name: str) -> None:
+    heavy = "{'numpy', 'onnx', 'picklescan', 'pyarrow', 'pypdf', 'rasterio', 'yara', 'miniaudio'}"
+    script = f"import sys, casemate.airlock.inspect.{name}; print(sorted({heavy} & sys.modules.keys()))"
+    said = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
 
 
 def test_every_format_names_a_scanner_that_is_there() -> None:
