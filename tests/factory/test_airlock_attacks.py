@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from casemate.airlock.bundle import Carried, Label
+from casemate.airlock.bundle import Carried, Label, read_head
 from casemate.airlock.bundle import seal as seal_bundle
 from casemate.catalog import NewEntry
 from casemate.errors import (
@@ -26,8 +26,9 @@ from casemate.errors import (
     NotAllowed,
     NotFound,
     NotTrusted,
+    Unavailable,
 )
-from casemate.factory import peers, policies
+from casemate.factory import locks, peers, policies
 from casemate.factory.desk import Desk, utc_now
 from casemate.factory.members import _trust
 from casemate.gates.pen import unlock
@@ -351,6 +352,15 @@ def test_the_reason_of_a_high_order_is_not_told_low(mallory: Mallory, tmp_path: 
     assert "low notes" in {entry["name"] for entry in tom.entries()}
     assert "needle" not in json.dumps(tom.journal(limit=1000)) + json.dumps(tom.entries())
     assert tom.waiting(everything=True) == []
+
+
+def test_who_may_not_bring_a_bundle_does_not_learn_that_somebody_does(mallory: Mallory, tmp_path: Path) -> None:
+    fort, bundle = mallory.fort, mallory.bundle(tmp_path / "b", mallory.entry(tmp_path / "f"))
+    with locks.alone(fort.site / "channels", f"bundle\n{read_head(bundle).digest}"):
+        with pytest.raises(Unavailable, match="expected nobody who receives it now"):
+            fort.acting("ines").take_bundle(bundle, project="open", reason="?")
+        with pytest.raises(NotAllowed, match="expected a marking that ines may read"):
+            fort.acting("ines", ceiling="NP").take_bundle(bundle, project="open", reason="?")
 
 
 def test_a_lowered_copy_leaves_for_a_peer_without_the_name_of_its_original(mallory: Mallory, tmp_path: Path) -> None:

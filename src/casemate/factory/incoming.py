@@ -55,6 +55,7 @@ def take_bundle(
     """Receive a bundle, or one of its volumes; once whole and clean, it waits for the decision of two people."""
     with desk.act("airlock.in", f"bundle {source.name}"):
         floor, head, thing = desk.project_marking(project), read_head(source), f"bundle {source.name}"
+        _arrived(desk, head)  # who may not bring it does not learn that somebody does
         with locks.alone_or_no(desk.site.channels, f"bundle\n{head.digest}", thing, doing="receives it"):
             arrived = _arrived(desk, head)
             # The order names the project, so it is marked at least as the project is.
