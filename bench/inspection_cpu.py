@@ -24,10 +24,10 @@ from casemate.airlock.inspect import inspect
 from casemate.airlock.pool import Child, Order
 
 CHANCE = random.Random(7)  # noqa: S311  the same texts in every run
-_WORDS = (
+_WORDS = (  # noqa: SIM905
     "le la un une de des navire avion port piste quai grue vu deux trois nord sud près loin hier image zone Le Une "
     "Dimanche, observations: capitaine réparation (voir annexe) passager système Monsieur 2031 12.5 45 API"
-).split()  # noqa: SIM905
+).split()
 
 
 def seconds(who: int) -> float:
