@@ -46,13 +46,13 @@ class World:
         subprocess.run(["cp", "-a", self.root, into], check=True)  # noqa: S607  it opens no database in this process
         return replace(self, root=into)
 
-    def catalog(self) -> dict[str, Any]:
-        """What both catalogs hold: entries counted by kind, project and marking, orders by state, numbers that passed.
+    def catalog(self, *names: str) -> dict[str, Any]:
+        """What the catalogs of these towns (of both) hold: entries by kind, project and marking, orders, numbers.
 
         Their chains and records are verified on the way. A peer's newer trust file is left out: it is kept in an act of
         its own, whatever becomes of what brought it.
         """
-        return {name: _catalog(town) for name, town in (("port", self.port), ("depot", self.depot))}
+        return {name: _catalog(getattr(self, name)) for name in names or ("port", "depot")}
 
     def litter(self) -> list[str]:
         """What no finished act leaves behind, wherever it lies."""

@@ -106,9 +106,10 @@ def ended(call: Call, *, at: int = 0) -> Ended:
 
 
 def spread(steps: Sequence[str], most: int) -> list[int]:
-    """Numbers of steps to stop at: around everything that is committed, and evenly among the others, the end too."""
+    """Numbers of steps to stop at: around the last that is committed, and evenly among the others, the end too."""
     count = len(steps)
-    firm = {n + more for n, step in enumerate(steps, 1) for more in (0, 1) if step == "sql COMMIT"}
+    writes = [n for n, step in enumerate(steps, 1) if step.startswith("sql INSERT")]
+    firm = {writes[-1], writes[-1] + 1, writes[-1] + 2} if writes else set()
     even = {1 + round(n * (count - 1) / max(1, most - 1)) for n in range(most)}
     return sorted(n for n in firm | even if n <= count)
 
