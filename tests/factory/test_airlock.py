@@ -150,6 +150,9 @@ def test_a_no_keeps_it_out(towns: tuple[Town, Town], tmp_path: Path) -> None:
     assert shown["state"] == "refused"
     with pytest.raises(AirlockClosed, match="decision by claire: expected approve, found reject: not today"):
         depot.acting("ines").carry_out(row["id"])
+    receipts = reconciled(port, depot, tmp_path / "receipts")
+    answer = next(r for r in receipts if r["manifest"] == row["facts"]["manifest"])
+    assert (answer["outcome"], answer["reason"]) == ("refused", "not let in by those who decide")
 
 
 def test_what_is_above_the_peers_ceiling_does_not_leave(towns: tuple[Town, Town], tmp_path: Path) -> None:

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from casemate.airlock import orders
+from casemate.airlock.bundle import BundleManifest
+from casemate.airlock.ledger import Place
 from casemate.airlock.orders import Action, Order
+from casemate.airlock.waiting import Waiting
 from casemate.catalog import Entry, NewEntry
 from casemate.catalog.text import NAME_LIMIT
-from casemate.errors import AirlockClosed, BadInput, CasemateError, NotAllowed
+from casemate.errors import AirlockClosed, BadInput, CasemateError, DigestMismatch, NotAllowed
 from casemate.factory import locks
 from casemate.factory.desk import Desk
 from casemate.factory.policies import SITE_PROJECT
+from casemate.factory.receipts import new_receipt
 from casemate.markings import Marking
 from casemate.signing import Envelope
 from casemate.signing.decision import Decision
@@ -90,8 +94,22 @@ def _decide(desk: Desk, placed: Placed, reason: str, role: str | None, *, refuse
         name = placed.entry.name[: NAME_LIMIT - len(mark)] + mark
         marking, parents = placed.entry.marking, (placed.entry.id,)
         new = NewEntry("approval", name, SITE_PROJECT, marking, digest, parents, facts)
-        desk.catalog.register(new, by=desk.reader, reason=reason, sign=desk.sign)
+        answer = [_answer(desk, placed)] if refuse and "manifest" in placed.order.facts else []
+        desk.catalog.register_all([new, *answer], by=desk.reader, reason=reason, sign=desk.sign)
         return row(desk, placed)
+
+
+def _answer(desk: Desk, placed: Placed) -> NewEntry:
+    """The receipt that tells the sender of a bundle that people here did not let it in; their reasons stay here."""
+    facts = placed.order.facts
+    file = Waiting(desk.site.waiting).objects(placed.entry.id).parent / "manifest.json"
+    manifest = BundleManifest.from_json(file.read_bytes())
+    if manifest.digest.hex != facts["manifest"]:
+        raise DigestMismatch("manifest.json of the delivery", expected=facts["manifest"], found=manifest.digest.hex)
+    channel = desk.site.policy.parse(str(facts["channel"]))
+    where = Place(manifest.label.sequence, late=bool(facts["late"]), missing=tuple(facts["missing"]))
+    entries = {entry.id: "refused" for entry in manifest.entries}
+    return new_receipt(desk, manifest, channel, where, "refused", "not let in by those who decide", entries)
 
 
 def _refuse_own_copy(desk: Desk, placed: Placed) -> None:
