@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from casemate.airlock import DOCUMENTS, IMAGERY, MODEL, SPEECH, Admitted, InspectionReport
+from casemate.airlock import DOCUMENTS, IMAGERY, MODEL, Admitted, InspectionReport
 from casemate.airlock.inspect import inspect
 from casemate.airlock.inspection_statement import inspection_statement
-from casemate.errors import BadInput
 from casemate.factory.desk import Desk, Progress
 from casemate.gates.pen import unlock
+from casemate.modalities import find
 from casemate.store import Digest, put_bytes
 
 INSPECTION = ("inspection", "inspection_signed")  # the facts of an entry that name its report and its statement
-# What imagery does not read is refused, and not kept unread.
-READABLE = {"imagery": IMAGERY - {"webp"}, "speech": SPEECH, "language": DOCUMENTS}
+_READABLE = {"imagery": IMAGERY - {"webp"}}  # what a modality does not read is refused, and not kept unread
 _PAPERS = frozenset({"json", "html", "text", "png", "jpeg"})
 _BY_KIND = {"documents": DOCUMENTS, "model": MODEL, "report": _PAPERS, "release": _PAPERS}
 
@@ -35,9 +34,7 @@ class Inspected:
 def formats_of(kind: str, modality: str) -> frozenset[str]:
     """What an entry of this kind may hold; a single statement is JSON."""
     if kind == "dataset":
-        if modality not in READABLE:
-            raise BadInput("modality", expected=" or ".join(READABLE), found=modality)
-        return READABLE[modality]
+        return _READABLE[find(modality).name]
     return _BY_KIND.get(kind, frozenset({"json"}))
 
 
