@@ -94,6 +94,22 @@ def test_a_data_set_crosses_and_is_answered(towns: tuple[Town, Town], tmp_path: 
     assert sound(depot)
 
 
+def test_sites_named_from_the_working_folder_exchange_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = found(tmp_path / "port", clock=utc_now)
+    depot = found(tmp_path / "depot", clock=utc_now, name="depot", ceiling="DR", people=DEPOT)
+    introduce(port, depot)
+    monkeypatch.chdir(tmp_path)
+    near, far = Town(Path("port"), utc_now), Town(Path("depot"), utc_now)
+    ports = write_set(Path("tiles"), scenes=1, seed=1)
+    arrived = near.acting("ines").take_folder(
+        ports, kind="dataset", name="ports", project="harbour", marking="DR", reason="collected"
+    )
+    decided(near, arrived["id"])
+    near.acting("ines").carry_out(arrived["id"])
+    sent(near, Path("bundle"), "ports")
+    assert [entry["name"] for entry in taken(far, Path("bundle"))] == ["ports"]
+
+
 def test_a_replay_is_harmless_and_in_the_journal(towns: tuple[Town, Town], tmp_path: Path) -> None:
     port, depot = towns
     sealed = sent(port, tmp_path / "bundle", "ports")

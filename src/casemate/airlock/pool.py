@@ -101,7 +101,7 @@ class Child:
                 self._pipes.register(pipe, selectors.EVENT_READ)
         self._hello: dict[str, Any] | None = None
         self._unpacker, self._ready, self._said = Unpacker(), deque[dict[str, Any]](), b""
-        self.send({"folder": str(folder), **order.to_json()})
+        self.send({"folder": str(folder.absolute()), **order.to_json()})
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message; a child that is gone is noticed when its answer is awaited."""

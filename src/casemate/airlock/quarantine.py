@@ -64,7 +64,7 @@ def admit(source: Path, root: Path, limits: Limits | None = None, *, progress: P
     Raises InspectionRefused naming the first entry that may not come in, BadInput where there is nothing to take,
     DiskFull where there is no room; nothing is left behind then.
     """
-    limits, root = limits or Limits(), root.absolute()  # children read it from another working folder
+    limits = limits or Limits()
     source_fd = open_source(source)
     with ExitStack() as undo:
         undo.callback(os.close, source_fd)

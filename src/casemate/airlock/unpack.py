@@ -239,7 +239,7 @@ class _Child:
         archive, limits = self._archive, self._limits
         most = max(limits.expands_freely_bytes, archive.size * limits.max_expansion)
         order = {
-            "archive": str(archive.file),
+            "archive": str(archive.file.absolute()),
             "type": archive.type,
             "name": archive.name,
             "limits": asdict(limits),

@@ -179,7 +179,8 @@ def _accepted(source: Path, head: Head, files: _Files, *, in_order: bool) -> Del
             raise DigestMismatch(files.name(path), expected=expected, found=found)
     for path, data in own:
         if path in files.paths and files.whole(path) != data:  # what is missing is said by `missing`
-            raise DigestMismatch(files.name(path), expected="what follows from the manifest", found="other bytes")
+            account = f"the manifest and {VOLUME}" if volume else "the manifest"
+            raise DigestMismatch(files.name(path), expected=f"what follows from {account}", found="other bytes")
     if in_order and list(files.paths) != list(sizes):
         missing = next((path for path in sizes if path not in files.paths), "another order")
         raise DigestMismatch(source.name, expected="every file once, in order", found=f"not so: {missing}")
