@@ -32,7 +32,7 @@ def packed(tmp_path: Path) -> tuple[Path, Path]:
     registry.folder.mkdir()
     gguf = makers()["gguf"]()
     digest = registry.add("small-model", ("small/model.gguf", gguf), ("small/v.bin", OPAQUE), ("LICENSE", LICENCE))
-    text = HEADER + "".join(
+    text = HEADER.replace('modality = "language"', 'modality = "language"\ntask = "chat"') + "".join(
         listed(path, data, kind, ("small-model", digest, inside))
         for path, data, kind, inside in (
             ("model.gguf", gguf, "gguf", "small/model.gguf"), ("vocab.bin", OPAQUE, "opaque", "small/v.bin"),
@@ -59,6 +59,7 @@ def test_a_pack_comes_in_once_its_list_is_signed_and_two_people_decided(town: To
     decided(town, row["id"])
     entry = ines.carry_out(row["id"])[0]
     assert (entry["kind"], entry["facts"]["pack"], entry["facts"]["modality"]) == ("model", "small", "language")
+    assert (entry["facts"]["task"], entry["facts"]["list"]) == ("chat", str(read(list_file.read_text()).digest))
     ines.get(entry["id"], tmp_path / "got")
     assert (tmp_path / "got" / "vocab.bin").read_bytes() == OPAQUE
 

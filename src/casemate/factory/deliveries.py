@@ -148,7 +148,8 @@ def _pack(
     vouched = [f for f in admitted.files if f.path in opaque]
     found = report_kept(desk, replace(found.report, files=_with(found.report.files, vouched, "the officer's list")))
     facts = {"pack": pack.name, "modality": pack.modality, "licence": pack.licence, "files": len(admitted.files)}
-    return found, {**facts, "upstream": pack.upstream}
+    task = {"task": pack.task} if pack.task else {}
+    return found, {**facts, **task, "upstream": pack.upstream, "list": str(pack.digest)}
 
 
 def _trusted_pack(desk: Desk, name: str) -> Pack:

@@ -41,6 +41,19 @@ def test_the_chat_model_is_six_wheels_and_the_file_that_upstream_publishes() -> 
     assert model.digest == Digest("1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32")
 
 
+def test_every_shipped_pack_says_what_it_does() -> None:
+    assert {pack.name: pack.task for pack in packs()} == {
+        "chat": "chat", "chat-larger": "chat", "chat-smoke": "chat", "embeddings-en": "embeddings",
+        "embeddings-fr-en": "embeddings", "language-id": "language-id", "ocr": "ocr", "speech": "speech",
+        "voice-activity": "voice-activity",
+    }  # fmt: skip
+
+
+def test_a_list_signed_before_there_were_tasks_still_reads(small: str) -> None:
+    assert read(small).task == ""
+    assert read(small.replace('kind = "model"', 'kind = "model"\ntask = "ocr"')).task == "ocr"
+
+
 def test_a_pack_that_is_not_shipped_is_not_found() -> None:
     with pytest.raises(NotFound) as refusal:
         shipped("chatty")
@@ -60,6 +73,7 @@ def test_the_list_in_the_folder_is_canonical_and_names_the_text_that_was_signed(
     [
         ('kind = "model"', 'kind = "model"\nowner = "me"', "pack list owner: expected no such key, found one"),
         ('kind = "model"', 'kind = "program"', "pack list kind: expected Input should be 'model', fo"),
+        ('kind = "model"', 'kind = "model"\ntask = "sing"', "pack list task: expected Input should be 'chat'"),
         ("casemate-pack/1", "casemate-pack/2", "pack list format: expected Input should be"),
         ('path = "model/small.gguf"', 'path = "../small.gguf"', "pack list file ../small.gguf: expected relative"),
         ('path = "model/small.gguf"', 'path = "/small.gguf"', "pack list file /small.gguf: expected relative paths"),

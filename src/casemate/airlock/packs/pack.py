@@ -33,6 +33,8 @@ PACK_TYPE = "application/vnd.casemate.pack+toml"
 LIST_FILE = "pack.json"
 LICENCE_FILE = "LICENSE"
 OPAQUE = "opaque"
+# What the model does, and so how it is judged; lists that were signed before there were tasks have none.
+Task = Literal["chat", "embeddings", "language-id", "ocr", "speech", "voice-activity"]
 OPAQUE_ENDINGS = frozenset({"bin", "model"})  # CTranslate2 weights; a SentencePiece vocabulary
 _MAX_CHARACTERS = 1_000_000
 _MAX_FILE_BYTES = 64 << 30
@@ -84,6 +86,7 @@ class Pack:
     name: str
     kind: str
     modality: str
+    task: str
     licence: str
     upstream: str
     url: str
@@ -133,7 +136,7 @@ def read(text: str, *, source: str = "pack list") -> Pack:
     _check_wheels([s.wheel for file in files for s in file.sources], source)
     note = Words(raw.note.en, raw.note.fr) if raw.note else None
     return Pack(
-        raw.name, raw.kind, raw.modality, raw.licence, raw.origin.upstream, raw.origin.url,
+        raw.name, raw.kind, raw.modality, raw.task or "", raw.licence, raw.origin.upstream, raw.origin.url,
         Words(raw.title.en, raw.title.fr), note, files, Digest.of_bytes(text.encode()), text,
     )  # fmt: skip
 
@@ -270,6 +273,7 @@ class _PackToml(Door):
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\z", max_length=64)
     kind: Literal["model"]
     modality: Literal["imagery", "language", "speech"]
+    task: Task | None = None
     licence: str = Field(pattern=r"^[A-Za-z0-9.+() -]{1,128}\z")
     title: _TextToml
     origin: _OriginToml
