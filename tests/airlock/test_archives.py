@@ -442,7 +442,7 @@ def unpacked_by(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **
     program.write_text(
         "import os, sys, time\n"
         "from casemate.airlock.unpack_frames import DATA, SAID, frame\n"
-        "from casemate.airlock.messages import pack\n"
+        "from casemate.compute.messages import pack\n"
         "def say(**said): os.write(1, frame(SAID, pack(said)))\n"
         f"{script}\n"
     )

@@ -14,8 +14,8 @@ import pytest
 
 from casemate.airlock import AdmittedFile, ScanLimits, child
 from casemate.airlock.limits import ScanLimits as Limits
-from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.pool import Answer, BrokenScannerError, Crew
+from casemate.compute.messages import Unpacker, pack
 from casemate.store.digest import Digest
 from tests.airlock.conftest import Arrive, Inspected, picture, scene
 from tests.airlock.test_inspect import findings

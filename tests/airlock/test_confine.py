@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from casemate.airlock.confine import governed
-from casemate.airlock.seccomp import ARCHITECTURES, program
+from casemate.compute.cell import governed
+from casemate.compute.seccomp import ARCHITECTURES, program
 
 _BEFORE = """
 import json, os, sys
 from pathlib import Path
-from casemate.airlock.confine import confine
+from casemate.compute.cell import confine
 facts = confine(Path(sys.argv[1]), memory_bytes=3 << 30)
 """
 

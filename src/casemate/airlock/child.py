@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from casemate.airlock import formats, pickles, scanners
-from casemate.airlock.confine import allow_processor_s, confine
 from casemate.airlock.limits import ScanLimits
-from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.report import Finding
 from casemate.airlock.scanners import Scanner
+from casemate.compute.cell import allow_processor_s, confine
+from casemate.compute.messages import Unpacker, pack
 from casemate.errors import BadInput
 
 _READ_BYTES = 1 << 16

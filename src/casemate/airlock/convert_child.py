@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from casemate.airlock.confine import allow_processor_s, confine
+from casemate.compute.cell import allow_processor_s, confine
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net", "weights")
 _MAX_DEPTH, _MAX_TENSORS, _MAX_LEFT_OUT = 16, 1_000_000, 100

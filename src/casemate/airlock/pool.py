@@ -23,8 +23,8 @@ from typing import Any
 
 from casemate.airlock.copying import AdmittedFile
 from casemate.airlock.limits import ScanLimits
-from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.report import Finding
+from casemate.compute.messages import Unpacker, pack
 from casemate.errors import BadInput
 
 _AHEAD = 8

@@ -30,10 +30,10 @@ from casemate.airlock.archives import BadArchiveError
 from casemate.airlock.copying import AdmittedFile
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.member_names import MemberNames, is_litter
-from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.pool import BrokenScannerError, environment, epitaph
 from casemate.airlock.report import Finding
 from casemate.airlock.unpack_frames import DATA, read_frame
+from casemate.compute.messages import Unpacker, pack
 from casemate.errors import DiskFull
 from casemate.store.digest import Digest
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from casemate.airlock.archives import BadArchiveError, reader_of
-from casemate.airlock.confine import allow_processor_s, confine
 from casemate.airlock.limits import ScanLimits
-from casemate.airlock.messages import Unpacker, pack
 from casemate.airlock.unpack_frames import DATA, SAID, frame
+from casemate.compute.cell import allow_processor_s, confine
+from casemate.compute.messages import Unpacker, pack
 
 _READ_BYTES = 1 << 16
 _GATHERED_BYTES = 1 << 18

@@ -15,7 +15,7 @@ import struct
 import sys
 from pathlib import Path
 
-from casemate.airlock.confine import allow_processor_s, confine
+from casemate.compute.cell import allow_processor_s, confine
 
 HEAD = struct.Struct(">cHII")
 LENGTH = struct.Struct(">I")

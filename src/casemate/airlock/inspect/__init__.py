@@ -14,11 +14,11 @@ from pathlib import Path
 from casemate.airlock import formats
 from casemate.airlock.clamav import ClamAV
 from casemate.airlock.limits import ScanLimits
-from casemate.airlock.messages import MAX_MESSAGE_BYTES, pack
 from casemate.airlock.pool import Order
 from casemate.airlock.quarantine import Admitted
 from casemate.airlock.report import InspectionReport
 from casemate.airlock.rounds import UNPACKED, Rounds, Waiting
+from casemate.compute.messages import MAX_MESSAGE_BYTES, pack
 from casemate.errors import BadInput
 from casemate.store.cores import Progress, Tally
 

@@ -1,9 +1,9 @@
-"""What a scanner's process gives up before it reads a byte that arrived.
+"""What a process gives up before it reads a byte that others wrote: a scanner, a reader of documents.
 
 Rules. Everything is given up that the system lets go of, and what it does not let go of is said in the report: new
-privileges, the network, writing files, core dumps, memory beyond a limit, reading anything but programs and the
-quarantine, starting programs or processes, and reaching those of others. Linux only; no C of our own: the system calls
-go through ctypes (ADR 0007).
+privileges, the network, writing files, core dumps, memory beyond a limit, reading anything but programs and what it is
+told to read, starting programs or processes, and reaching those of others. Linux only; no C of our own: the system
+calls go through ctypes (ADR 0007).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import struct
 import sys
 from pathlib import Path
 
-from casemate.airlock.seccomp import forbid_calls
+from casemate.compute.seccomp import forbid_calls
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_NEWIPC = 0x10000000, 0x40000000, 0x08000000
@@ -32,7 +32,7 @@ _SCOPE_ALL, _SCOPE_SINCE = 0b11, 6  # abstract sockets and signals of processes 
 _PROGRAMS = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self", "/dev/null", "/dev/urandom")
 
 
-def confine(readable: Path, *, memory_bytes: int, open_files: int = 64) -> dict[str, bool | int]:
+def confine(*readable: Path, memory_bytes: int, open_files: int = 64) -> dict[str, bool | int]:
     """Give up what a scanner does not need, for good; returns what was given up, for the report."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -42,7 +42,7 @@ def confine(readable: Path, *, memory_bytes: int, open_files: int = 64) -> dict[
         "no_new_privileges": libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
         "no_network": _leave_network(libc),
         "landlock_version": landlock_version(libc),
-        "reads_quarantine_only": _read_only_below(libc, [str(readable), sys.prefix, sys.base_prefix, *sys.path]),
+        "reads_quarantine_only": _read_only_below(libc, [*map(str, readable), sys.prefix, sys.base_prefix, *sys.path]),
         "no_new_processes": forbid_calls(libc),
     }
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

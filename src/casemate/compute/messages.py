@@ -1,4 +1,4 @@
-"""What inspection and its child processes say to one another: JSON, each with its length before it.
+"""What confined child processes and those who started them say to one another: JSON, each with its length before it.
 
 JSON and not a Python format, so that a scanner taken over by what it read can say nothing that its parent would run.
 """
