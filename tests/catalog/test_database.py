@@ -183,6 +183,7 @@ def test_a_migration_that_was_released_is_never_edited() -> None:
         1: "313e2d4a2dc4b8825b329fcb31600f51dc33e1ae36252cfe2108b77eff03bd46",
         2: "286f85eed1c84e8a070ac0be9dc4715cd2e7f5f8fc10c4487f7c052f7b61d7d6",
         3: "b9647e1e2c6ecd54793b716202ded5c149d7aff83e015fc718f362a495fef6b8",
+        4: "c521e63ea737634cc72ffc433ec2b5b8248913224ca77775ae0eb9b837cfbe45",
     }
 
 
@@ -203,7 +204,7 @@ def test_a_catalog_from_before_markings_could_be_raised_is_brought_up_to_date(
     data = house.put()
     with pytest.raises(IntegrityError, match="entry is append-only"):
         house.catalog.raise_markings({data.id: POLICY.parse("S")}, by=house.officer, reason="spill")
-    before = house.catalog.verify()
+    before = house.catalog.journal.verify()  # an older Casemate knows no later tables
     house.catalog.close()
     monkeypatch.undo()
     again = Catalog.open(url, POLICY, ceiling=POLICY.parse("S//ALPHA,BRAVO"))

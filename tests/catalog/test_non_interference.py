@@ -17,7 +17,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from casemate.catalog import Catalog, Entry, Journal, NewEntry, NewRun, Person, Reader, Run, View
+from casemate.catalog import Catalog, Entry, Journal, NewApiKey, NewEntry, NewRun, Person, Reader, Run, View
 from casemate.errors import CasemateError
 from casemate.markings import Clearance, Marking, Policy
 from casemate.store.digest import Digest
@@ -69,7 +69,7 @@ class Step:
 picks = st.sampled_from([(), (), (), (0,), (0,), (1,), (2,), (3,), (1, 3)])
 steps = st.builds(
     Step,
-    st.sampled_from(["project", "entry", "entry", "entry", "run", "move", "journal"]),
+    st.sampled_from(["project", "entry", "entry", "entry", "run", "move", "journal", "apikey"]),
     st.sampled_from(["olga", "olga", "dieter", "rita"]),
     markings,
     st.tuples(st.sampled_from(["ports", *NAMES]), st.sampled_from(["harbour", *PROJECTS])),
@@ -153,6 +153,11 @@ class Pair:
         if step.verb == "move":
             run = (*self.runs.picked(step), NOWHERE)[0]
             return catalog.change_run(run, state="running", facts={"host": name}, by=by)
+        if step.verb == "apikey":
+            ceiling = step.marking if step.lifted else None
+            end = BEGUN + timedelta(days=1)
+            digest = Digest.of_bytes(catalog.new_id().encode()).hex
+            return catalog.add_api_key(NewApiKey(name, project, digest, frozenset({"models"}), end, ceiling), by=by)
         return catalog.journal.append(by, "look", name, marking=step.marking)
 
 
@@ -187,6 +192,10 @@ FABLE = [
     told_by("run", "S", "harbour/-", 1),
     told_by("move", "S", "harbour/-", 1),
     told_by("journal", "S", "harbour/ports"),
+    told_by("apikey", "S", "harbour/high key"),
+    told_by("apikey", "DR", "harbour/low key"),
+    told_by("apikey", "S", "radar/radar key"),
+    told_by("apikey", "DR", "harbour/own key", actor="rita"),
     told_by("entry", "DR", "harbour/abcdefg", 0),
     told_by("entry", "NP", "harbour/abcdefg", 1, actor="rita"),
 ]
@@ -198,6 +207,8 @@ SEQUEL = [
     told_by("project", "DR", "radar/-", actor="rita"),
     told_by("move", "DR", "harbour/-", 1, actor="rita"),
     told_by("run", "DR", "radar/-", 2, actor="rita"),
+    told_by("apikey", "DR", "radar/-", actor="rita"),
+    told_by("apikey", "S", "harbour/-", actor="rita"),
 ]
 RITA = Reader("rita", Clearance(POLICY.levels[1], frozenset(), "FRA"))
 
@@ -284,6 +295,7 @@ LAWS: dict[str, Callable[[View, list[str]], Any]] = {
     "project": lambda view, _: [answer(lambda t=t: view.project(t)) for t in (*PROJECTS, *ODD)],
     "people": lambda view, _: answer(view.people),
     "person": lambda view, _: [answer(lambda t=t: view.person(t)) for t in ("rita", "olga", "nobody")],
+    "api_keys": lambda view, _: view.api_keys(),
     "journal": lambda view, asked: [
         pages(view.journal),
         [view.journal(about=t) for t in asked if len(t) == len(NOWHERE)],
@@ -324,8 +336,11 @@ def test_every_public_method_of_the_catalog_is_an_act_under_the_law_or_a_named_d
         "change_person",
         "add_project",
         "change_project",
+        "add_api_key",
+        "revoke_api_key",
     }
-    doors = {"open", "close", "seen_by", "spread", "new_id", "registered", "sign_in", "sign_in_by_key", "verify"}
+    doors = {"open", "close", "seen_by", "spread", "new_id", "registered", "verify"}
+    doors |= {"sign_in", "sign_in_by_key", "sign_in_by_secret"}
     assert public(Catalog) == acts | doors
 
 
@@ -341,7 +356,7 @@ def test_reads_and_acts_end_as_on_a_site_without_what_is_above_the_reader(
         for act, step in enumerate(acts, start=len(story)):
             full, lower = pair.both(act, step, reader)
             assert full == lower
-        for act, change in enumerate((change_markings, change_projects, change_oneself, add_another), start=2000):
+        for act, change in enumerate(CHANGES, start=2000):
             pair.full.at(act)
             pair.lower.at(act)
             assert change(pair, pair.full.catalog, reader) == change(pair, pair.lower.catalog, reader)
@@ -380,5 +395,15 @@ def change_oneself(_: Pair, catalog: Catalog, reader: Reader) -> Any:
     return answer(lambda: catalog.change_person(Person("rita", reader.clearance, frozenset({"author"})), by=reader))
 
 
+def revoke_keys(pair: Pair, catalog: Catalog, reader: Reader) -> Any:
+    """Keys of both sites, seen or not, by somebody who may be an officer."""
+    everybody = pair.full.catalog.seen_by(Reader("olga", ACTORS["olga"])).api_keys()
+    keys = sorted({NOWHERE, *(key.id for key in everybody)})
+    return [answer(lambda k=k: catalog.revoke_api_key(k, by=reader)) for k in keys]
+
+
 def add_another(_: Pair, catalog: Catalog, reader: Reader) -> Any:
     return answer(lambda: catalog.add_person(Person("paul", reader.clearance, frozenset({"reader"})), by=reader))
+
+
+CHANGES = (change_markings, change_projects, change_oneself, add_another, revoke_keys)

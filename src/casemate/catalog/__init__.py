@@ -6,6 +6,7 @@ Entries never
 change, but that their markings may be raised (ADR 0006). Identifiers are random.
 """
 
+from casemate.catalog.apikeys import SCOPES, ApiKey, NewApiKey, Visit
 from casemate.catalog.catalog import Catalog
 from casemate.catalog.entries import KINDS, Entry, NewEntry
 from casemate.catalog.journal import Act, Head, Journal, JournalLine, Sign, verify
@@ -23,9 +24,11 @@ __all__ = [
     "KINDS",
     "ROLES",
     "RUN_KINDS",
+    "SCOPES",
     "SITE_KINDS",
     "SITE_PROJECT",
     "Act",
+    "ApiKey",
     "Catalog",
     "Change",
     "Channel",
@@ -38,6 +41,7 @@ __all__ = [
     "JournalLine",
     "JournalPage",
     "Lineage",
+    "NewApiKey",
     "NewEntry",
     "NewRun",
     "Passage",
@@ -49,5 +53,6 @@ __all__ = [
     "Sign",
     "Spread",
     "View",
+    "Visit",
     "verify",
 ]

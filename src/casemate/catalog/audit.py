@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, select
 
-from casemate.catalog import entries, people, projects, runs, schema
+from casemate.catalog import apikeys, entries, people, projects, runs, schema
 from casemate.catalog.journal import Head, verify
 from casemate.catalog.site import Site
 from casemate.catalog.text import fingerprint, sha256
@@ -63,6 +63,8 @@ def _things(connection: Connection, site: Site) -> Iterator[tuple[str, str, dict
         yield f"project {row.name} ({row.id})", row.id, projects.load(connection, site, row).record()
     for person in people.everybody(connection, site):
         yield f"person {person.name}", person.name, person.record()
+    for key in apikeys.everything(connection, site):
+        yield f"API key {key.id}", key.id, apikeys.record(key)
 
 
 def _stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:

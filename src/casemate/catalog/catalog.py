@@ -16,7 +16,8 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, select
 
-from casemate.catalog import entries, journal, passages, people, projects, raising, runs, schema, spread
+from casemate.catalog import apikeys, entries, journal, passages, people, projects, raising, runs, schema, spread
+from casemate.catalog.apikeys import ApiKey, NewApiKey, Visit
 from casemate.catalog.audit import audit
 from casemate.catalog.database import Database
 from casemate.catalog.entries import Entry, NewEntry
@@ -99,6 +100,11 @@ class Catalog:
         """The record of whose key is `keyid`, for the caller to check a signature with; NotFound."""
         with self._database.reading() as connection:
             return people.get_by_key(connection, self.site, keyid)
+
+    def sign_in_by_secret(self, sha256: str) -> Visit | None:
+        """What the records say of an API key by the SHA-256 (hexadecimal) of its secret; None if it is nobody's."""
+        with self._database.reading() as connection:
+            return apikeys.visit(connection, self.site, sha256)
 
     # ── Entries ──────────────────────────────────────────────────────────────────────────────────────────────────────
     def register(self, new: NewEntry, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Entry:
@@ -296,6 +302,23 @@ class Catalog:
 
         return self._act(by, "project.change", f"project {project}", reason, sign, work)
 
+    # ── API keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    def add_api_key(self, new: NewApiKey, *, by: Reader, sign: Sign | None = None) -> ApiKey:
+        """Write an API key of who acts, for a project of which they are a member."""
+
+        def work(connection: Connection) -> _Done[ApiKey]:
+            return _key_done(apikeys.add(connection, self.site, new, by))
+
+        return self._act(by, "apikey.add", f"API key {new.label}", "", sign, work)
+
+    def revoke_api_key(self, key_id: str, *, by: Reader, reason: str = "", sign: Sign | None = None) -> ApiKey:
+        """End an API key, by its owner or an officer."""
+
+        def work(connection: Connection) -> _Done[ApiKey]:
+            return _key_done(apikeys.revoke(connection, self.site, key_id, by))
+
+        return self._act(by, "apikey.revoke", f"API key {key_id}", reason, sign, work)
+
     # ── Proof ────────────────────────────────────────────────────────────────────────────────────────────────────────
     def verify(self, expected: Head | None = None) -> Head:
         """Verify the journal's chain, then every entry, run, project and person against it. Not for readers.
@@ -371,6 +394,10 @@ def _moved(moved: Moved, verb: str, marking: Marking) -> _Done[Change | Entry]:
     change = moved.change
     verb = f"{'run' if change.is_run else 'entry'}.{verb}"
     return _Done(change, marking, change.id, moved.record, change.facts(), str(change), verb)
+
+
+def _key_done(key: ApiKey) -> _Done[ApiKey]:
+    return _Done(key, key.marking, key.id, apikeys.record(key), apikeys.facts(key))
 
 
 def _run_done(connection: Connection, run: Run) -> _Done[Run]:

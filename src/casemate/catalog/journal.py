@@ -148,7 +148,7 @@ def written_by(
         reason=reason[:_REASON_LIMIT],
         marking=str(marking),
         about=about,
-        facts=dict(facts or {}),
+        facts={**(facts or {}), **({"apikey": by.through} if by.through else {})},
         record=record,
     )
 

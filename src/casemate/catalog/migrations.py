@@ -106,6 +106,25 @@ MIGRATIONS = (
         ),
         append_only=("passage",),
     ),
+    Migration(
+        4,
+        "keys of people's programs",
+        (
+            """CREATE TABLE apikey (id VARCHAR NOT NULL PRIMARY KEY,
+            owner VARCHAR NOT NULL REFERENCES person (name), label VARCHAR NOT NULL,
+            project VARCHAR NOT NULL REFERENCES project (id), marking VARCHAR NOT NULL REFERENCES marking (text),
+            sha256 VARCHAR NOT NULL UNIQUE, scopes VARCHAR NOT NULL, ceiling VARCHAR, created VARCHAR NOT NULL,
+            expires VARCHAR NOT NULL, revoked VARCHAR)""",
+            "CREATE INDEX apikey_owner ON apikey (owner)",
+        ),
+        append_only=("apikey",),
+        keeping=(
+            (
+                "apikey",
+                ("id", "owner", "label", "project", "marking", "sha256", "scopes", "ceiling", "created", "expires"),
+            ),
+        ),
+    ),
 )
 
 

@@ -80,8 +80,8 @@ def is_officer(connection: Connection, site: Site, reader: Reader) -> bool:
     return row is not None and _holds_office(_person(site, row))
 
 
-def standing(connection: Connection, site: Site, by: Reader) -> Person:
-    """The record of who acts: active, cleared as the session says, with a role that acts; NotAllowed otherwise."""
+def present(connection: Connection, site: Site, by: Reader) -> Person:
+    """The record of who is signed in: active, cleared as the session says; NotAllowed otherwise."""
     row = connection.execute(select(schema.person).where(schema.person.c.name == by.person_name)).first()
     thing = f"person {by.person_name}"
     if row is None or not row.active:
@@ -89,9 +89,15 @@ def standing(connection: Connection, site: Site, by: Reader) -> Person:
     person = _person(site, row)
     if person.clearance != by.clearance:
         raise NotAllowed(thing, expected="the clearance on record", found=f"a session with {by.clearance}")
+    return person
+
+
+def standing(connection: Connection, site: Site, by: Reader) -> Person:
+    """The record of who acts: present, with a role that acts; NotAllowed otherwise."""
+    person = present(connection, site, by)
     if not person.roles & ACTING_ROLES:
         expected = f"one of the roles {', '.join(sorted(ACTING_ROLES))}"
-        raise NotAllowed(thing, expected=expected, found=", ".join(sorted(person.roles)) or "no role")
+        raise NotAllowed(f"person {person.name}", expected=expected, found=", ".join(sorted(person.roles)) or "no role")
     return person
 
 

@@ -104,6 +104,22 @@ passage = Table(
     Column("previous", String, nullable=False),
 )
 
+apikey = Table(
+    "apikey",
+    METADATA,
+    Column("id", String, primary_key=True),
+    Column("owner", String, ForeignKey("person.name"), nullable=False),
+    Column("label", String, nullable=False),
+    Column("project", String, ForeignKey("project.id"), nullable=False),
+    Column("marking", String, ForeignKey("marking.text"), nullable=False),
+    Column("sha256", String, nullable=False, unique=True),
+    Column("scopes", String, nullable=False),
+    Column("ceiling", String, nullable=True),
+    Column("created", String, nullable=False),
+    Column("expires", String, nullable=False),
+    Column("revoked", String, nullable=True),
+)
+
 journal = Table(
     "journal",
     METADATA,

@@ -20,11 +20,15 @@ from casemate.markings import Clearance, Marking, Policy
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody who is signed in: a name, what they are cleared for, and the ceiling of this session."""
+    """Somebody who is signed in: a name, what they are cleared for, and the ceiling of this session.
+
+    `through` is the identifier of the API key with which their program came, empty where they came themself.
+    """
 
     person_name: str
     clearance: Clearance
     ceiling: Marking | None = None
+    through: str = ""
 
     def may_read(self, marking: Marking) -> bool:
         """Whether this session may read a thing with `marking`."""

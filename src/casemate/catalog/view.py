@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
-from casemate.catalog import entries, journal, lineage, passages, people, projects, runs, schema
+from casemate.catalog import apikeys, entries, journal, lineage, passages, people, projects, runs, schema
+from casemate.catalog.apikeys import ApiKey
 from casemate.catalog.database import Database
 from casemate.catalog.entries import Entry
 from casemate.catalog.journal import JournalLine
@@ -200,10 +201,15 @@ class View:
                 raise NotFound(name, expected="a person that you may read", found="none")
             return people.get(connection, self._site, name)
 
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """One's own API keys, or for officers everybody's, the oldest first."""
+        with self._seen() as (connection, seen):
+            return apikeys.visible(connection, self._site, seen, self.reader)
+
     def journal(self, *, about: str | None = None, limit: int = 100, after: str | None = None) -> JournalPage:
         """A page of the journal, newest first; `about` keeps the lines about one entry, run, project or person.
 
-        What was done to other people's records is for officers, as the records are.
+        What was done to other people's records and keys is for officers, as the records are.
         """
         with self._seen() as (connection, seen):
             table = schema.journal
@@ -212,6 +218,8 @@ class View:
             if not people.is_officer(connection, self._site, self.reader):
                 own = table.c.about == self.reader.person_name
                 where += (or_(own, ~table.c.verb.startswith("person.", autoescape=True)),)
+                keys = or_(table.c.actor == self.reader.person_name, apikeys.about_ones_own(self.reader))
+                where += (or_(keys, ~table.c.verb.startswith("apikey.", autoescape=True)),)
             page = newest_first(connection, table, seen, where, limit=limit, after=after)
             query = select(table.c.id, table.c.line).where(table.c.id.in_(page.ids))
             lines = {row.id: journal.read(row.line) for row in connection.execute(query)}
