@@ -129,11 +129,11 @@ def test_each_version_of_landlock_is_asked_for_all_that_it_governs() -> None:
     ]
 
 
-def run_filter(name: str, number: int, argument: int = 0, audit: int | None = None) -> int:
+def run_filter(name: str, number: int, argument: int = 0, audit: int | None = None, *, loopback: bool = False) -> int:
     """What the filter of an architecture answers to a call: BPF, interpreted."""
     here = ARCHITECTURES[name]
     data = struct.pack("<IIQQ", number, here.audit if audit is None else audit, 0, argument)
-    code, at, word = program(here), 0, 0
+    code, at, word = program(here, loopback=loopback), 0, 0
     while True:
         op, yes, no, value = code[at]
         at += 1
@@ -160,3 +160,41 @@ def test_the_filter_answers_each_call_on_each_architecture(name: str) -> None:
     read = {"x86_64": 0, "aarch64": 63}[name]
     assert run_filter(name, read) == allow
     assert len(set(here.deadly) | set(here.refused)) == len(here.deadly) + len(here.refused)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_with_loopback_sockets_of_the_internet_stay_and_no_others(name: str) -> None:
+    here = ARCHITECTURES[name]
+    allow, eperm = 0x7FFF0000, 0x00050001
+    assert run_filter(name, here.sockets[0], socket.AF_INET, loopback=True) == allow
+    for family in (socket.AF_UNIX, socket.AF_NETLINK, socket.AF_INET6, socket.AF_PACKET):
+        assert run_filter(name, here.sockets[0], family, loopback=True) == eperm
+    assert {run_filter(name, n, loopback=True) for n in here.sockets[1:]} == {allow}
+    others = set(here.refused) - set(here.sockets)
+    assert {run_filter(name, n, loopback=True) for n in others} <= {eperm}
+    assert {run_filter(name, n, loopback=True) for n in here.deadly} == {0x80000000}
+    assert run_filter(name, here.clone, 0x11, loopback=True) == eperm
+
+
+def test_a_process_with_loopback_reaches_itself_and_nobody_outside(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as outside:
+        port = outside.getsockname()[1]
+        code = f"""
+import socket
+facts = confine(Path(sys.argv[1]), memory_bytes=3 << 30, loopback=True)
+if not facts["no_network"]:
+    sys.exit(77)
+own = socket.create_server(("127.0.0.1", 0))
+socket.create_connection(own.getsockname()).close()
+print("itself")
+try:
+    socket.create_connection(("127.0.0.1", {port}))
+except ConnectionRefusedError:
+    print("nobody else")
+"""
+        bare = _BEFORE.rsplit("facts", 1)[0]
+        argv = [sys.executable, "-I", "-c", bare + code, str(tmp_path)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode == 77:
+        pytest.skip("this system gives no network of one's own")
+    assert done.stdout.split("\n") == ["itself", "nobody else", ""], done.stderr

@@ -16,6 +16,7 @@ import struct
 import sys
 from pathlib import Path
 
+from casemate.compute.confine import LOOPBACK_ONLY, close_network
 from casemate.compute.seccomp import forbid_calls
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -32,18 +33,25 @@ _SCOPE_ALL, _SCOPE_SINCE = 0b11, 6  # abstract sockets and signals of processes 
 _PROGRAMS = ("/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/proc/self", "/dev/null", "/dev/urandom")
 
 
-def confine(*readable: Path, memory_bytes: int, open_files: int = 64) -> dict[str, bool | int]:
-    """Give up what a scanner does not need, for good; returns what was given up, for the report."""
+def confine(*readable: Path, memory_bytes: int, open_files: int = 64, loopback: bool = False) -> dict[str, bool | int]:
+    """Give up what a scanner does not need, for good; returns what was given up, for the report.
+
+    With `loopback`, a process that is alone in its network may speak to itself by TCP: for a library that must
+    listen. Where the system allows no such network, it gets none.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
+    alone = loopback and close_network() == LOOPBACK_ONLY
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     facts: dict[str, bool | int] = {
         "memory_bytes": memory_bytes,
         "no_core_dump": libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0,
         "no_new_privileges": libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0,
-        "no_network": _leave_network(libc),
+        "no_network": alone if loopback else _leave_network(libc),
         "landlock_version": landlock_version(libc),
-        "reads_quarantine_only": _read_only_below(libc, [*map(str, readable), sys.prefix, sys.base_prefix, *sys.path]),
-        "no_new_processes": forbid_calls(libc),
+        "reads_quarantine_only": _read_only_below(
+            libc, [*map(str, readable), sys.prefix, sys.base_prefix, *sys.path], loopback=alone
+        ),
+        "no_new_processes": forbid_calls(libc, loopback=alone),
     }
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -72,18 +80,19 @@ def landlock_version(libc: ctypes.CDLL) -> int:
     return max(0, int(libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)))
 
 
-def governed(version: int) -> bytes:
-    """All that a version of Landlock can govern, as its `struct landlock_ruleset_attr`."""
+def governed(version: int, *, loopback: bool = False) -> bytes:
+    """All that a version of Landlock can govern (TCP not, with `loopback`), as its `struct landlock_ruleset_attr`."""
     files = max(mask for since, mask in _FS_ALL.items() if since <= version)
-    fields = [files, *([_NET_ALL] if version >= _NET_SINCE else []), *([_SCOPE_ALL] if version >= _SCOPE_SINCE else [])]
+    net = 0 if loopback else _NET_ALL
+    fields = [files, *([net] if version >= _NET_SINCE else []), *([_SCOPE_ALL] if version >= _SCOPE_SINCE else [])]
     return struct.pack(f"={len(fields)}Q", *fields)
 
 
-def _read_only_below(libc: ctypes.CDLL, readable: list[str]) -> bool:
+def _read_only_below(libc: ctypes.CDLL, readable: list[str], *, loopback: bool = False) -> bool:
     version = landlock_version(libc)
     if not version:
         return False
-    rules = governed(version)
+    rules = governed(version, loopback=loopback)
     ruleset_fd = libc.syscall(_CREATE_RULESET, rules, len(rules), 0)
     if ruleset_fd < 0:
         return False

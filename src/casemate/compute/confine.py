@@ -24,6 +24,7 @@ _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _SIOCSIFFLAGS = 0x8914
 _IFF_UP_RUNNING = 0x1 | 0x40
+LOOPBACK_ONLY = "loopback only"
 
 
 def main(keeper: int, argv: list[str]) -> None:
@@ -70,7 +71,7 @@ def close_network() -> str:
     if refusal:
         return f"not confined by the kernel here ({refusal})"
     _enter_loopback()
-    return "loopback only"
+    return LOOPBACK_ONLY
 
 
 def _enter_loopback() -> None:

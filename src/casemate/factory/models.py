@@ -1,9 +1,9 @@
 """Which model answers: the releases in force for a task, as the reader sees them.
 
 Rules. A model is used only as a released entry: the newest release that the reader may read and that holds here and
-now, or the one that they name. One that was withdrawn, has expired or is not for this site is passed over when nobody named
-it, and refused when somebody did; bytes that do not verify are refused either way. A release above the reader takes no
-part. The marking of what answers joins the marking of the answer.
+now, or the one that they name. One that was withdrawn, has expired or is not for this site is passed over when nobody
+named it, and refused when somebody did; bytes that do not verify are refused either way. A release above the reader
+takes no part. The marking of what answers joins the marking of the answer.
 """
 
 from __future__ import annotations
