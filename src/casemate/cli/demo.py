@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from casemate.cli.demo_sites import Cast, DemoSite, chapter, introduce, say
+from casemate.cli.demo_sites import Cast, DemoSite, introduce
+from casemate.cli.demo_telling import bar, chapter, refused, say, verdict
 from casemate.cli.demo_tiles import unpack
-from casemate.cli.options import EXISTING, PATH, Caller
+from casemate.cli.options import EXISTING, PATH
 from casemate.cli.runs import setting, spread
-from casemate.errors import CasemateError, NameTaken
+from casemate.errors import NameTaken
 
 if TYPE_CHECKING:
     from casemate.factory import Factory
@@ -130,7 +129,7 @@ class _Story:
         chapter("collecte: labelled tiles, sealed into a signed bundle after two people decided")
         for name in ("training", "held-out"):
             say(f"casemate data import deliveries/{name} --name {name} --marking NP --project tiles")
-            with _bar(f"import {name}") as progress:
+            with bar(f"import {name}") as progress:
                 self.acting("nour").import_dataset(
                     self.folder / "deliveries" / name, name=name, marking="NP", project="tiles", licence=_LICENCE,
                     exhaustive=["tree"], progress=progress,
@@ -142,7 +141,7 @@ class _Story:
         chapter("foret: nothing skips the airlock, and what is no picture stays outside")
         say("casemate data import deliveries/training --marking DR --project forest")
         training = self.folder / "deliveries" / "training"
-        _refused(lambda: self.acting("ines").import_dataset(training, name="x", marking="DR", project="forest"))
+        refused(lambda: self.acting("ines").import_dataset(training, name="x", marking="DR", project="forest"))
         bad = self.folder / "deliveries" / "bad"
         bad.mkdir()
         (bad / "weights.png").write_bytes(
@@ -150,7 +149,7 @@ class _Story:
         )
         say("casemate airlock in deliveries/bad --kind dataset --marking DR --project forest --reason 'from a stick'")
         ines = self.acting("ines")
-        _refused(
+        refused(
             lambda: ines.take_folder(
                 bad, kind="dataset", name="bad", project="forest", marking="DR", reason="from a stick"
             )
@@ -160,7 +159,7 @@ class _Story:
         """The bundle is verified, inspected, and waits for a sponsor and the officer."""
         chapter("foret: the bundle is verified and inspected, and two people let it in; the project marks it DR")
         say("casemate airlock in media/stick --project forest --reason 'tiles to learn from'")
-        with _bar("airlock in") as progress:
+        with bar("airlock in") as progress:
             row = self.acting("ines").take_bundle(
                 self.media / "stick", project="forest", reason="tiles to learn from", progress=progress
             )
@@ -170,7 +169,7 @@ class _Story:
         self.acting("claire").order_reports(row["id"], reports)
         self.shown["inspection"] = reports / "1-dataset-report.html"
         say(f"casemate airlock take {row['id'][:8]}")
-        _refused(lambda: self.acting("ines").carry_out(row["id"]))
+        refused(lambda: self.acting("ines").carry_out(row["id"]))
         self._decide("foret", row["id"])
         for entry in self.acting("ines").carry_out(row["id"]):
             facts = entry["facts"]
@@ -200,7 +199,7 @@ class _Story:
             click.echo(f"  {entry['kind']} {entry['name']}, marked {entry['marking']}")
         say(f"casemate detect trees-2026 {self.scene.name} --marking NP --out detections-escale   (as zoe)")
         out = self.folder / "detections-escale"
-        with _bar("detect") as progress:
+        with bar("detect") as progress:
             found = self.acting("zoe").detect("trees-2026", self.scene, out, marking="NP", progress=progress)
         click.echo(
             f"  {found['detections']} detections, marked {found['marking']}, by release {found['release'][:19]}…"
@@ -215,7 +214,7 @@ class _Story:
         self._decide(site, row["id"])
         size = " --volume-size 12M" if how else ""
         say(f"casemate airlock seal {row['id'][:8]} media/{medium}{size}")
-        with _bar("seal") as progress:
+        with bar("seal") as progress:
             sealed = self.acting(who).seal(row["id"], self.media / medium, progress=progress, **how)
         click.echo(
             f"  bundle {sealed['sequence']} for {to}, marked {sealed['marking']}: {sealed['objects']} objects, "
@@ -242,7 +241,7 @@ class _Story:
         """A short fine-tuning from the base weights that come with Casemate."""
         chapter("Training: a frozen plan, a run that could be killed and resumed to the same bits")
         say("casemate train training --name trees --project forest")
-        with _bar("train trees") as progress:
+        with bar("train trees") as progress:
             entry = self.acting("ines").train(
                 ["training"], name="trees", project="forest", settings=settings, processes=spread(), progress=progress
             )
@@ -253,25 +252,25 @@ class _Story:
         """Scored on the very images it learned from, the model is refused."""
         chapter("The gate refuses: scores on the training set itself prove nothing")
         say("casemate evaluate trees training")
-        with _bar("evaluate") as progress:
+        with bar("evaluate") as progress:
             found = self.acting("ines").evaluate("trees", "training", settings={"robustness": []}, progress=progress)
-        _verdict(found)
+        verdict(found)
         say(f"casemate release '{found['report']}' --name trees-2026")
-        _refused(lambda: self.acting("ines").release(found["report"], name="trees-2026"))
+        refused(lambda: self.acting("ines").release(found["report"], name="trees-2026"))
 
     def evaluate(self) -> None:
         """On a third of the largest tile, which was kept apart."""
         chapter("Evaluation on ground kept apart: scores with intervals, robustness, calibration, dossier")
         say("casemate evaluate trees held-out --name 'trees report'")
-        with _bar("evaluate") as progress:
+        with bar("evaluate") as progress:
             found = self.acting("ines").evaluate("trees", "held-out", name="trees report", progress=progress)
-        _verdict(found)
+        verdict(found)
 
     def approve_and_release(self) -> None:
         """Two people who are not the author read the dossier and sign; the site signs the release."""
         chapter("Two people decide, neither of them the author; the site signs")
         say("casemate approve 'trees report' …   (as ines, the author)")
-        _refused(lambda: self.acting("ines").approve("trees report", reason="my own work"))
+        refused(lambda: self.acting("ines").approve("trees report", reason="my own work"))
         for name in ("marc", "lea"):
             reason = "dossier read: figures on held-out ground and limits are acceptable for mapping"
             say(f"casemate approve 'trees report' --reason '{reason}'   (as {name})")
@@ -289,7 +288,7 @@ class _Story:
         chapter("Detection over the largest tile, by the released model alone")
         out = self.folder / "detections"
         say(f"casemate detect trees-2026 {self.scene.name} --marking DR --out detections")
-        with _bar("detect") as progress:
+        with bar("detect") as progress:
             found = self.acting("lea").detect("trees-2026", self.scene, out, marking="DR", progress=progress)
         click.echo(f"  {found['detections']} detections, marked {found['marking']}")
         self.shown["overlay"] = out / "overlay.png"
@@ -299,9 +298,9 @@ class _Story:
         """For somebody without clearance there is no such thing."""
         chapter("A reader without clearance: what is above them does not exist")
         say("casemate show trees-2026   (as tom, cleared NP)")
-        _refused(lambda: self.acting("tom").show("trees-2026"))
+        refused(lambda: self.acting("tom").show("trees-2026"))
         say("casemate show no-such-thing   (as tom)")
-        _refused(lambda: self.acting("tom").show("no-such-thing"))
+        refused(lambda: self.acting("tom").show("no-such-thing"))
         say(f"casemate list   (as tom): {len(self.acting('tom').entries(project='forest'))} entries of the project")
 
     def look_back(self) -> None:
@@ -332,30 +331,6 @@ def _fresh(folder: Path) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).touch()
-
-
-def _verdict(found: dict[str, Any]) -> None:
-    figures = ", ".join(f"{name} {value:.2f}" for name, value in found["figures"].items() if value is not None)
-    click.echo(f"  {figures}")
-    click.echo(f"  verdict: {found['verdict']}")
-    for reason in found["reasons"]:
-        if not reason["passed"]:
-            click.echo(f"    {reason['rule']}: expected {reason['expected']}, found {reason['found']}")
-
-
-def _refused(act: Any) -> None:
-    try:
-        act()
-    except CasemateError as no:
-        click.secho(f"  refused (exit {no.exit_code}): {no}", fg="yellow")
-        return
-    raise RuntimeError("the demonstration expected a refusal here")
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Any]:
-    with Caller(Path(), None, None, None, json=False).progress(label) as progress:
-        yield progress
 
 
 COMMANDS = (demo,)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from casemate.cli.demo_telling import say
 
 if TYPE_CHECKING:
     from casemate.factory import Factory
@@ -108,14 +108,3 @@ def introduce(sender: DemoSite, receiver: DemoSite, *, ceiling: str) -> None:
             there.name, officer_key=key.with_name(key.name + ".pub"), ceiling=ceiling, directions=frozenset({way}),
             reason="agreed",
         )  # fmt: skip
-
-
-def chapter(title: str) -> None:
-    """A heading of the story."""
-    click.echo()
-    click.secho(f"── {title}", bold=True)
-
-
-def say(command: str) -> None:
-    """The command that does what happens next."""
-    click.secho(f"$ {command}", fg="cyan")
