@@ -70,7 +70,7 @@ def policy() -> None:
 
 
 @policy.command("show")
-@click.argument("name", type=click.Choice(["markings", "gates", "trust", "exchange"]))
+@click.argument("name", type=click.Choice(["markings", "gates", "gates-language", "trust", "exchange"]))
 @acting
 def policy_show(caller: Caller, name: str) -> None:
     """Print a policy as it is in force."""
@@ -79,7 +79,7 @@ def policy_show(caller: Caller, name: str) -> None:
 
 
 @policy.command("set")
-@click.argument("name", type=click.Choice(["markings", "gates", "exchange"]))
+@click.argument("name", type=click.Choice(["markings", "gates", "gates-language", "exchange"]))
 @click.argument("file", type=EXISTING)
 @click.option("--reason", required=True, help="Why it changes; it goes into the journal.")
 @acting

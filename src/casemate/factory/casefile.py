@@ -18,7 +18,9 @@ from casemate.gates.dossier_facts import (
     Confusion,
     DataFacts,
     DossierFacts,
+    Exchange,
     Node,
+    OriginFacts,
     Shown,
     SignatureFacts,
     TrainingFacts,
@@ -28,6 +30,7 @@ from casemate.markings import Marking
 from casemate.signing.statement import read_instant
 from casemate.store import Digest, checkout, get_bytes, get_manifest
 
+_COUNTED = ("questions", "documents", "attacks", "canaries", "conversations", "pages")
 _SAMPLES, _CONFUSIONS = "sample", ("gallery", "confusion")
 
 
@@ -38,6 +41,7 @@ class Judged:
     name: str
     model: Entry
     held_out: Entry
+    others: Mapping[str, Entry]
     scores: Scores
     verdict: Verdict
     marking: Marking
@@ -46,6 +50,7 @@ class Judged:
 def compose(desk: Desk, judged: Judged, folder: Path, signatures: Sequence[SignatureFacts] = ()) -> bytes:
     """The dossier as a page; `folder` holds the evaluation's files."""
     model, scores = judged.model, judged.scores
+    modality = str(model.facts["modality"])
     raw = scores.raw
     manifest = get_manifest(desk.store, model.digest)
     facts = DossierFacts(
@@ -58,12 +63,14 @@ def compose(desk: Desk, judged: Judged, folder: Path, signatures: Sequence[Signa
         marking=_wording(desk, judged.marking),
         mention=judged.marking.level.mention,
         verdict=judged.verdict,
-        policy_name=desk.gate_policy().name,
+        policy_name=desk.gate_policy(modality).name,
         scores=scores,
-        data=list(_data(desk, model, judged.held_out)),
-        training=_training(desk, model),
-        lineage=list(_lineage(desk, model, judged.held_out)),
-        signatures=[*_policy_signatures(desk), *signatures],
+        data=list(_data(desk, judged)),
+        training=_training(desk, model) if "plan" in model.facts else None,
+        origin=_origin(model) if "pack" in model.facts else None,
+        exchanges=list(_exchanges(raw.get("samples", ()))),
+        lineage=list(_lineage(desk, judged)),
+        signatures=[*_policy_signatures(desk, modality), *signatures],
         pictures=list(_pictures(raw.get("pictures", ()), folder)),
         confusion=_confusion(raw.get("confusion")),
         files=[(file.path, file.digest) for file in manifest.files],
@@ -80,14 +87,16 @@ def _wording(desk: Desk, marking: Marking) -> Text:
     return Text(desk.site.policy.wording(marking, "en"), desk.site.policy.wording(marking, "fr"))
 
 
-def _data(desk: Desk, model: Entry, held_out: Entry) -> Iterator[DataFacts]:
-    for entry in desk.view.lineage(model.id).ancestors:
+def _data(desk: Desk, judged: Judged) -> Iterator[DataFacts]:
+    for entry in desk.view.lineage(judged.model.id).ancestors:
         if entry.kind == "dataset":
             yield _set(desk, entry, "training")
-    yield _set(desk, held_out, "held-out")
+    yield _set(desk, judged.held_out, "held-out")
+    for role, entry in sorted(judged.others.items()):
+        yield _set(desk, entry, role)
 
 
-def _set(desk: Desk, entry: Entry, role: Literal["training", "held-out"]) -> DataFacts:
+def _set(desk: Desk, entry: Entry, role: str) -> DataFacts:
     facts = entry.facts
     return DataFacts(
         name=entry.name,
@@ -96,6 +105,7 @@ def _set(desk: Desk, entry: Entry, role: Literal["training", "held-out"]) -> Dat
         marking=_wording(desk, entry.marking),
         images=int(facts.get("images", 0)),
         boxes=int(facts.get("boxes", 0)),
+        counts={name: int(facts[name]) for name in _COUNTED if name in facts},
         licence=str(facts.get("licence", "")),
         source=str(facts.get("label_format", "")),
         labels=facts.get("labels", {}),
@@ -127,16 +137,36 @@ def _when(desk: Desk, model: Entry) -> tuple[datetime | None, datetime]:
     return run.started, run.ended or model.created
 
 
-def _lineage(desk: Desk, model: Entry, held_out: Entry) -> Iterator[Node]:
+def _origin(model: Entry) -> OriginFacts:
+    """Where a model that was not trained here came from: what its starter pack's signed list says."""
+    facts = model.facts
+    listed = Digest.parse(str(facts["list"])) if "list" in facts else None
+    pack, upstream, licence, delivery = (str(facts.get(n, "")) for n in ("pack", "upstream", "licence", "delivery"))
+    return OriginFacts(pack, upstream, licence, delivery, listed, model.created)
+
+
+def _exchanges(listed: Sequence[Mapping[str, Any]]) -> Iterator[Exchange]:
+    for sample in listed:
+        kind, asked, answered = (str(sample[key]) for key in ("kind", "asked", "answered"))
+        outcome = Text(str(sample["outcome_en"]), str(sample["outcome_fr"]))
+        yield Exchange(kind, asked, answered, outcome, bool(sample["good"]))
+
+
+def _lineage(desk: Desk, judged: Judged) -> Iterator[Node]:
+    model, apart = judged.model, [judged.held_out, *judged.others.values()]
     graph = desk.view.lineage(model.id)
     above = {entry.id for entry in graph.ancestors} | {model.id}
-    for entry in [*graph.ancestors, model, held_out]:
+    for entry in [*graph.ancestors, model]:
         made_from = tuple(edge.parent for edge in graph.edges if edge.child == entry.id and edge.parent in above)
-        yield Node(entry.id, entry.kind, entry.name, entry.digest, made_from if entry is not held_out else ())
+        yield Node(entry.id, entry.kind, entry.name, entry.digest, made_from)
+    for entry in {entry.id: entry for entry in apart}.values():
+        if entry.id not in above:
+            yield Node(entry.id, entry.kind, entry.name, entry.digest)
 
 
-def _policy_signatures(desk: Desk) -> Iterator[SignatureFacts]:
-    acts: tuple[tuple[Literal["policy", "trust"], str], ...] = (("policy", "gates"), ("trust", "trust"))
+def _policy_signatures(desk: Desk, modality: str) -> Iterator[SignatureFacts]:
+    gates = policies.gates_name(desk.view, modality)
+    acts: tuple[tuple[Literal["policy", "trust"], str], ...] = (("policy", gates), ("trust", "trust"))
     for act, name in acts:
         entry = policies.latest(desk.view, name)
         keyid = desk.site.settings.officer_keyid

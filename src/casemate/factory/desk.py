@@ -56,9 +56,9 @@ class Desk:
         """The catalog as this person sees it."""
         return self.catalog.seen_by(self.reader)
 
-    def gate_policy(self) -> GatePolicy:
-        """The gate's policy in force."""
-        return policies.read_gates(self.view, self.store, self.trust, now=self.now())
+    def gate_policy(self, modality: str) -> GatePolicy:
+        """The gate's policy in force for models of a modality."""
+        return policies.read_gates(self.view, self.store, self.trust, now=self.now(), modality=modality)
 
     def exchange_policy(self) -> ExchangePolicy:
         """The policy of exchange in force."""

@@ -120,6 +120,7 @@ def _fill_catalog(root: Path, founding: Founding, site_key: PublicKey, now: Call
     texts = {
         "markings": founding.policy.text,
         "gates": GatePolicy.shipped().text,
+        "gates-language": GatePolicy.shipped("language").text,
         "trust": trust.to_toml(),
         "exchange": ExchangePolicy.shipped().text,
     }

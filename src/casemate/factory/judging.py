@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,14 @@ from casemate.markings import Marking
 from casemate.signing import Statement
 from casemate.store import Digest, Manifest, get_bytes, get_manifest, put_bytes, put_folder
 
+ROLES = ("calibration", "canaries", "security")
 SCORES, VERDICT, DOSSIER, CALIBRATION = "scores.json", "verdict.json", "dossier.html", "calibration.json"
-_MAIN_FIGURES = ("ap50", "ap", "recall", "precision", "f1", "ece")
+_MAIN_FIGURES = (
+    "ap50", "ap", "recall", "precision", "f1", "ece",
+    "recall_at_1", "recall_at_5", "ndcg_at_10", "answer_exact", "answer_f1", "refusal_accuracy", "citation_precision",
+    "false_refusal", "injection_direct", "injection_planted", "prompt_leak", "extraction", "character_error",
+)  # fmt: skip
+_TRAINING = "training-"  # what a model of language learned from goes along, so that overlaps are found
 
 
 def evaluate(
@@ -30,20 +37,20 @@ def evaluate(
     *,
     name: str | None = None,
     executor: str | None = None,
+    others: Mapping[str, str] | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Score a model on a held-out set, judge it by the policy in force, write the dossier; a verdict is no refusal."""
+    """Score a model on a held-out set, judge it by the policy in force, write the dossier; a verdict is no refusal.
+
+    `others` are further sets by what they are for: `calibration` of imagery; `security` and `canaries` of language.
+    """
     with desk.act("evaluate", f"model {model} on {dataset}"):
-        inputs = {"model": desk.view.find(model, kind="model"), "dataset": desk.view.find(dataset, kind="dataset")}
+        inputs = _inputs(desk, model, dataset, others or {})
         subject, held_out = inputs["model"], inputs["dataset"]
         modality = str(subject.facts["modality"])
-        if held_out.facts.get("modality") != modality:
-            found = held_out.facts.get("modality")
-            raise BadInput(f"data set {held_out.name}", expected=f"modality {modality}", found=found)
-        plan = running.frozen(
-            "evaluate", modality, "evaluate", inputs, settings or {}, seed=0, of=running.resources(desk)
-        )
+        asked = {**(settings or {}), **({"task": subject.facts["task"]} if "task" in subject.facts else {})}
+        plan = running.frozen("evaluate", modality, "evaluate", inputs, asked, seed=0, of=running.resources(desk))
         marking = running.join_of(list(inputs.values()), desk.project_marking(subject.project))
         called = name or f"{subject.name} on {held_out.name}"
         where = executor or desk.site.settings.compute.executor
@@ -52,30 +59,73 @@ def evaluate(
         return evaluated(desk, running.place(desk, order), progress)
 
 
+def _inputs(desk: Desk, model: str, dataset: str, others: Mapping[str, str]) -> dict[str, Entry]:
+    """The model and every set by what it is for, all of one modality."""
+    subject = desk.view.find(model, kind="model")
+    sets = {"dataset": desk.view.find(dataset, kind="dataset")}
+    for role, text in others.items():
+        if role not in ROLES:
+            raise BadInput("further set", expected=" or ".join(ROLES), found=role)
+        sets[role] = desk.view.find(text, kind="dataset")
+    modality = str(subject.facts["modality"])
+    for entry in sets.values():
+        if entry.facts.get("modality") != modality:
+            found = entry.facts.get("modality")
+            raise BadInput(f"data set {entry.name}", expected=f"modality {modality}", found=found)
+    there = {entry.id for entry in sets.values()}  # a set that it learned from is refused by the gate, by its digest
+    ancestors = desk.view.lineage(subject.id).ancestors
+    learned = [entry for entry in ancestors if entry.kind == "dataset" and entry.id not in there]
+    trained = {f"{_TRAINING}{n}": entry for n, entry in enumerate(learned, 1)} if "task" in subject.facts else {}
+    return {"model": subject, **sets, **trained}
+
+
 def evaluated(desk: Desk, run: Run, progress: Progress | None) -> dict[str, Any]:
     """Carry an evaluation out and register its report."""
     running.carry_out(desk, run, progress=progress)
-    model, held_out = (desk.view.get(entry) for entry in run.inputs)
+    subject = _subject(desk, run)
     folder = running.folder_of(desk, run) / "report"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(running.folder_of(desk, run) / "outputs", folder)
-    entry, verdict = register_report(desk, folder, model, held_out, name=str(run.facts["name"]), marking=run.marking)
+    entry, verdict = register_report(desk, folder, subject, name=str(run.facts["name"]), marking=run.marking)
     running.done(desk, run, entry)
     shutil.rmtree(folder)
     return report_row(entry, verdict)
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What was evaluated on what: a model, its held-out set, further sets by what they are for."""
+
+    model: Entry
+    held_out: Entry
+    others: Mapping[str, Entry]
+
+
+def _subject(desk: Desk, run: Run) -> Evaluated:
+    names = run.facts.get("inputs", ["model", "dataset"])  # a run placed before there were further sets has these two
+    found = {name: desk.view.get(entry) for name, entry in zip(names, run.inputs, strict=True)}
+    return Evaluated(found["model"], found["dataset"], {role: found[role] for role in ROLES if role in found})
+
+
+def subject_of(desk: Desk, report: Entry) -> Evaluated:
+    """What a report is of."""
+    model, held_out = (desk.view.get(parent) for parent in report.parents[:2])
+    others = {role: desk.view.get(str(entry)) for role, entry in report.facts.get("others", {}).items()}
+    return Evaluated(model, held_out, others)
+
+
 def register_report(
-    desk: Desk, folder: Path, model: Entry, held_out: Entry, *, name: str, marking: Marking
+    desk: Desk, folder: Path, subject: Evaluated, *, name: str, marking: Marking
 ) -> tuple[Entry, Verdict]:
     """Judge the scores in `folder`, put verdict and dossier beside them, and register the whole."""
     scores = Scores.from_json((folder / SCORES).read_bytes())
-    policy = desk.gate_policy()
-    verdict = judge(scores, policy, facts=facts_of(desk, model, held_out))
+    model, held_out, others = subject.model, subject.held_out, subject.others
+    policy = desk.gate_policy(str(model.facts["modality"]))
+    verdict = judge(scores, policy, facts=facts_of(desk, subject))
     for older in (VERDICT, DOSSIER):
         (folder / older).unlink(missing_ok=True)  # laid out, it shares its bytes with the store: never written over
     (folder / VERDICT).write_bytes(verdict_statement(verdict).to_json())
-    dossier = casefile.compose(desk, casefile.Judged(name, model, held_out, scores, verdict, marking), folder)
+    dossier = casefile.compose(desk, casefile.Judged(name, model, held_out, others, scores, verdict, marking), folder)
     (folder / DOSSIER).write_bytes(dossier)
     manifest = put_folder(desk.store, folder)
     facts = {
@@ -87,27 +137,34 @@ def register_report(
         "dossier": str(Digest.of_bytes(dossier)),
         "policy": str(policy.digest),
         "figures": {key: scores.metrics[key].value for key in _MAIN_FIGURES if key in scores.metrics},
+        **({"task": model.facts["task"]} if "task" in model.facts else {}),
+        **({"others": {role: entry.id for role, entry in others.items()}} if others else {}),
     }
-    new = NewEntry("report", name, model.project, marking, manifest.digest, (model.id, held_out.id), facts)
+    parents = (model.id, held_out.id, *(entry.id for entry in others.values()))
+    new = NewEntry("report", name, model.project, marking, manifest.digest, parents, facts)
     return desk.catalog.register(new, by=desk.reader, sign=desk.sign), verdict
 
 
-def facts_of(desk: Desk, model: Entry, held_out: Entry) -> Facts:
-    """What the catalog knows of a model and of the set that it was scored on."""
-    ancestors = desk.view.lineage(model.id).ancestors
-    trained_on = tuple(entry.digest for entry in ancestors if entry.kind == "dataset")
-    return Facts(model.digest, held_out.digest, trained_on)
+def facts_of(desk: Desk, subject: Evaluated) -> Facts:
+    """What the catalog knows of a model and of the sets that it was scored on."""
+    ancestors = desk.view.lineage(subject.model.id).ancestors
+    return Facts(
+        model=subject.model.digest,
+        held_out=subject.held_out.digest,
+        trained_on=tuple(entry.digest for entry in ancestors if entry.kind == "dataset"),
+        task=str(subject.model.facts.get("task", "")),
+        others={role: entry.digest for role, entry in subject.others.items()},
+    )
 
 
 def judge_again(desk: Desk, report: str, *, name: str) -> dict[str, Any]:
     """Hold the scores of a report against the policy now in force; a new report, with a new dossier."""
     with desk.act("judge", f"report {report}"):
         before = of_this_site(desk.view.find(report, kind="report"))
-        model, held_out = (desk.view.get(parent) for parent in before.parents)
         folder = desk.site.runs / f"judge-{before.id}"
         shutil.rmtree(folder, ignore_errors=True)
         casefile.lay_out(desk, before, folder)
-        entry, verdict = register_report(desk, folder, model, held_out, name=name, marking=before.marking)
+        entry, verdict = register_report(desk, folder, subject_of(desk, before), name=name, marking=before.marking)
         shutil.rmtree(folder)
         return report_row(entry, verdict)
 

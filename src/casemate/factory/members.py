@@ -76,8 +76,8 @@ def policy_text(desk: Desk, name: str) -> str:
 def set_policy(desk: Desk, name: str, file: Path, *, reason: str) -> dict[str, Any]:
     """Put a new version of the policy of markings, of the gate or of exchange in force. Officers only."""
     with desk.act("policy.set", f"policy {name}"):
-        if name not in {"markings", "gates", "exchange"}:
-            raise BadInput("policy", expected="markings, gates or exchange", found=name)
+        if name not in policies.CHANGED_BY_FILE:
+            raise BadInput("policy", expected=" or ".join(policies.CHANGED_BY_FILE), found=name)
         return change_policy(desk, name, file.read_text(encoding="utf-8"), reason=reason)
 
 
@@ -87,7 +87,8 @@ def change_policy(desk: Desk, name: str, text: str, *, reason: str) -> dict[str,
     if name == "exchange":
         for peer in ExchangePolicy.from_toml(text).peers:
             desk.catalog.site.admit(desk.site.policy.parse(peer.ceiling), thing=f"ceiling of {peer.name}")
-    serial = int(policies.latest(desk.view, name).facts["serial"]) + 1
+    # A site that was founded before a modality had a policy of its own begins with the first version of it.
+    serial = max((int(entry.facts["serial"]) for entry in policies.versions(desk.view, name)), default=0) + 1
     envelope = policies.signed(name, text, desk.pen, serial=serial)
     entry = policies.put_in_force(
         desk.site.root, desk.catalog, desk.store, name, envelope,

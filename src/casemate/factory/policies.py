@@ -25,7 +25,9 @@ from casemate.store.staging import full_disk_named
 
 MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
 SITE_PROJECT = projects.SITE_PROJECT
-NAMES = ("markings", "gates", "trust", "exchange")
+GATES = ("gates", "gates-language")  # the first is for every modality without a policy of its own
+NAMES = ("markings", *GATES, "trust", "exchange")
+CHANGED_BY_FILE = ("markings", *GATES, "exchange")
 
 
 def sign_markings(text: str, pen: Signer) -> bytes:
@@ -46,11 +48,15 @@ def read_markings(folder: Path, officer: PublicKey) -> Policy:
 
 def latest(view: View, name: str, *, until: datetime | None = None) -> Entry:
     """The entry of the policy in force, now or at another time."""
-    versions = [e for e in view.walk(kind="policy", project=SITE_PROJECT) if e.facts.get("policy") == name]
-    versions = [e for e in versions if until is None or e.created <= until]
-    if not versions:
+    known = [e for e in versions(view, name) if until is None or e.created <= until]
+    if not known:
         raise NotFound(f"policy {name}", expected="a registered policy", found="none")
-    return max(versions, key=lambda entry: int(entry.facts["serial"]))
+    return max(known, key=lambda entry: int(entry.facts["serial"]))
+
+
+def versions(view: View, name: str) -> list[Entry]:
+    """Every version of a policy that was registered."""
+    return [e for e in view.walk(kind="policy", project=SITE_PROJECT) if e.facts.get("policy") == name]
 
 
 def envelope_of(store: ObjectStore, entry: Entry) -> bytes:
@@ -70,9 +76,15 @@ def read_trust(view: View, store: ObjectStore, officer: PublicKey) -> Trust:
     return load_trust(text, envelope, officer, serial_floor=int(entry.facts["serial"]))
 
 
-def read_gates(view: View, store: ObjectStore, trust: Trust, *, now: datetime) -> GatePolicy:
-    """The gate's policy in force."""
-    entry = latest(view, "gates")
+def gates_name(view: View, modality: str) -> str:
+    """The name of the gate's policy in force for a modality: its own where the site has one, else `gates`."""
+    own = f"gates-{modality}"
+    return own if own in GATES and versions(view, own) else "gates"
+
+
+def read_gates(view: View, store: ObjectStore, trust: Trust, *, now: datetime, modality: str = "") -> GatePolicy:
+    """The gate's policy in force for a modality."""
+    entry = latest(view, gates_name(view, modality))
     return load_policy(text_of(store, entry), envelope_of(store, entry), trust, now=now)
 
 
@@ -94,7 +106,7 @@ def signed(name: str, text: str, pen: Signer, *, serial: int) -> bytes:
     match name:
         case "markings":
             return sign_markings(text, pen)
-        case "gates":
+        case "gates" | "gates-language":
             return sign_policy(GatePolicy.from_toml(text), pen)
         case "trust":
             trust = Trust.from_toml(text)

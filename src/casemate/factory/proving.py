@@ -44,7 +44,8 @@ def _told(what: str, check: Callable[[], object]) -> dict[str, str]:
 
 
 def _policies(desk: Desk) -> Iterator[dict[str, str]]:
-    for name in policies.NAMES:
+    founded_before = {name for name in policies.GATES[1:] if not policies.versions(desk.view, name)}
+    for name in (name for name in policies.NAMES if name not in founded_before):
         yield _told(f"policy {name}", partial(_copy_matches, desk, name))
 
 

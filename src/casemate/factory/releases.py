@@ -36,15 +36,15 @@ def release(
         if not desk.person.roles & {"author", "approver", "officer"}:
             expected, found = "the role author, approver or officer", ", ".join(sorted(desk.person.roles))
             raise NotAllowed(f"release by {desk.person.name}", expected=expected, found=found)
-        model, held_out = (desk.view.get(parent) for parent in entry.parents)
-        case = _case(desk, entry, model, held_out, name)
+        subject = judging.subject_of(desk, entry)
+        case = _case(desk, entry, subject, name)
         decisions = list(_decisions(desk, entry))
         signed = sign_release(
             case, judging.verdict_of(desk, entry), [envelope for _, envelope in decisions],
             unlock(desk.site.site_key, None), trust=desk.trust, now=desk.now(), sites=_sites(desk, sites),
             not_after=desk.now() + timedelta(days=days) if days is not None else None,
         )  # fmt: skip
-        return entry_row(_register(desk, signed, entry, model, decisions))
+        return entry_row(_register(desk, signed, entry, subject, decisions))
 
 
 def _sites(desk: Desk, others: Sequence[str]) -> list[str]:
@@ -53,18 +53,19 @@ def _sites(desk: Desk, others: Sequence[str]) -> list[str]:
     return [desk.site.name, *(policy.peer(name, "out").name for name in dict.fromkeys(others))]
 
 
-def _case(desk: Desk, report: Entry, model: Entry, held_out: Entry, name: str) -> Case:
-    manifest = get_manifest(desk.store, report.digest)
+def _case(desk: Desk, report: Entry, subject: judging.Evaluated, name: str) -> Case:
+    manifest, model = get_manifest(desk.store, report.digest), subject.model
+    calibrated = any(file.path == judging.CALIBRATION for file in manifest.files)
     return Case(
         name=name,
         model=get_manifest(desk.store, model.digest),
         marking=str(report.marking),
         author=model.author,
         scores=Scores.from_json(judging.file_of(desk, report, judging.SCORES)),
-        facts=judging.facts_of(desk, model, held_out),
-        policy=desk.gate_policy(),
+        facts=judging.facts_of(desk, subject),
+        policy=desk.gate_policy(str(model.facts["modality"])),
         dossier=judging.digest_of(manifest, judging.DOSSIER, report),
-        calibration=judging.digest_of(manifest, judging.CALIBRATION, report),
+        calibration=judging.digest_of(manifest, judging.CALIBRATION, report) if calibrated else None,
     )
 
 
@@ -79,13 +80,14 @@ def _decisions(desk: Desk, report: Entry) -> Iterator[tuple[Entry, Envelope]]:
 
 
 def _register(
-    desk: Desk, signed: Released, report: Entry, model: Entry, decisions: list[tuple[Entry, Envelope]]
+    desk: Desk, signed: Released, report: Entry, subject: judging.Evaluated, decisions: list[tuple[Entry, Envelope]]
 ) -> Entry:
+    model = subject.model
     with tempfile.TemporaryDirectory(dir=desk.site.runs) as temporary:
         folder = Path(temporary)
         (folder / "approvals").mkdir()
         (folder / RELEASE).write_bytes(signed.envelope.to_json())
-        (folder / judging.DOSSIER).write_bytes(_dossier(desk, signed, report, model, decisions))
+        (folder / judging.DOSSIER).write_bytes(_dossier(desk, signed, report, subject, decisions))
         (folder / MODEL_SIGNATURE).write_bytes(signed.model_signature)
         (folder / SITE_KEY).write_bytes(unlock(desk.site.site_key, None).public.p384_pem())
         for entry, envelope in decisions:
@@ -93,6 +95,7 @@ def _register(
         manifest = put_folder(desk.store, folder)
     facts = {
         "modality": model.facts["modality"],
+        **({"task": model.facts["task"]} if "task" in model.facts else {}),
         "model": model.id,
         "report": report.id,
         "release": str(signed.digest),
@@ -107,10 +110,9 @@ def _register(
 
 
 def _dossier(
-    desk: Desk, signed: Released, report: Entry, model: Entry, decisions: list[tuple[Entry, Envelope]]
+    desk: Desk, signed: Released, report: Entry, subject: judging.Evaluated, decisions: list[tuple[Entry, Envelope]]
 ) -> bytes:
     """The dossier as its approvers saw it, with their signatures and the release's."""
-    held_out = desk.view.get(report.parents[1])
     scores = Scores.from_json(judging.file_of(desk, report, judging.SCORES))
     verdict = judging.verdict_of(desk, report)
     acts = [_decision_facts(desk, envelope) for _, envelope in decisions]
@@ -119,7 +121,9 @@ def _dossier(
     acts.append(SignatureFacts("release", site.name, "site", site.public.keyid, at, digest, signed.release.name))
     with tempfile.TemporaryDirectory(dir=desk.site.runs) as temporary:
         laid_out = casefile.lay_out(desk, report, Path(temporary) / "report")
-        judged = casefile.Judged(report.name, model, held_out, scores, verdict, report.marking)
+        judged = casefile.Judged(
+            report.name, subject.model, subject.held_out, subject.others, scores, verdict, report.marking
+        )
         return casefile.compose(desk, judged, laid_out, acts)
 
 

@@ -43,7 +43,7 @@ def place(desk: Desk, order: Order) -> Run:
     """Put a run on record, its plan kept as an object."""
     plan = put_bytes(desk.store, order.plan.to_json())
     ids = tuple(entry.id for entry in order.inputs.values())
-    facts = {"name": order.name, "executor": order.executor}
+    facts = {"name": order.name, "executor": order.executor, "inputs": list(order.inputs)}
     new = NewRun(order.plan.verb, plan, order.project, order.marking, ids, facts=facts)
     return desk.catalog.add_run(new, by=desk.reader, sign=desk.sign)
 

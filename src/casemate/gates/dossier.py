@@ -22,6 +22,7 @@ from casemate.gates import dossier_words as words
 from casemate.gates.dossier_facts import DossierFacts, Shown
 from casemate.gates.dossier_figures import chart, graph
 from casemate.gates.dossier_limits import known_limits
+from casemate.gates.dossier_parts import parts_of
 from casemate.gates.scores import Figure
 
 _SHOWN_HEX = 16
@@ -57,6 +58,7 @@ def build(facts: DossierFacts) -> bytes:
         graph=graph(facts.lineage),
         limits=[*known_limits(facts.scores), *facts.limits],
         robustness_metrics=_columns(facts.scores.robustness),
+        parts=parts_of(facts.scores),
     )  # fmt: skip
     return text.encode()
 

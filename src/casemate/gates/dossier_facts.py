@@ -45,7 +45,7 @@ class DataFacts:
     """A data set that the model learned from or was measured on."""
 
     name: str
-    role: Literal["training", "held-out", "calibration"]
+    role: str  # training, held-out, calibration, security or canaries
     digest: Digest
     marking: Text
     images: int
@@ -53,6 +53,7 @@ class DataFacts:
     licence: str = ""
     source: str = ""
     labels: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,29 @@ class TrainingFacts:
     started: datetime | None = None
     ended: datetime | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OriginFacts:
+    """Where a model that was not trained here came from; `listed` is the digest of the list that its officer signed."""
+
+    pack: str
+    upstream: str = ""
+    licence: str = ""
+    delivery: str = ""
+    listed: Digest | None = None
+    arrived: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One thing that was asked of a model in its evaluation, what it answered, and how that was judged."""
+
+    kind: str
+    asked: str
+    answered: str
+    outcome: Text
+    good: bool
 
 
 @dataclass(frozen=True)
@@ -134,6 +158,8 @@ class DossierFacts:
     purpose: Text | None = None
     data: Sequence[DataFacts] = ()
     training: TrainingFacts | None = None
+    origin: OriginFacts | None = None
+    exchanges: Sequence[Exchange] = ()
     lineage: Sequence[Node] = ()
     signatures: Sequence[SignatureFacts] = ()
     pictures: Sequence[Shown] = ()

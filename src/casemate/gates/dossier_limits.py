@@ -9,11 +9,31 @@ from casemate.gates.scores import Figure, Scores
 from casemate.gates.wording import Text
 
 _FEW_IMAGES = 30
+_FEW_ITEMS = 100
 
 
 def known_limits(scores: Scores) -> list[Text]:
     """Sentences that anyone could draw from the scores: how much was measured, what is weakest, what hurts most."""
-    return [*_measured(scores), *_weakest(scores), *_hurt(scores), *_overlap(scores)]
+    if scores.task:
+        return [*_asked(scores), *_not_evaluated(scores), *_unknown_training(scores)]
+    return [*_measured(scores), *_not_evaluated(scores), *_weakest(scores), *_hurt(scores), *_overlap(scores)]
+
+
+def _asked(scores: Scores) -> Iterator[Text]:
+    few = (scores.items or 0) < _FEW_ITEMS
+    en, fr = (count(scores.items or 0, lang) for lang in ("en", "fr"))
+    yield Text(
+        f"Measured on {en} questions or pages{': few, so the figures say little of others' if few else ''}.",
+        f"Mesuré sur {fr} questions ou pages{' : peu, les mesures disent donc peu des autres' if few else ''}.",
+    )
+
+
+def _unknown_training(scores: Scores) -> Iterator[Text]:
+    if scores.near_duplicates is None:
+        yield Text(
+            "What the model learned from is not known here: it may have seen questions and documents like these.",
+            "Ce dont le modèle a appris n'est pas connu ici : il peut avoir vu des questions et documents semblables.",
+        )
 
 
 def _measured(scores: Scores) -> Iterator[Text]:
@@ -23,6 +43,9 @@ def _measured(scores: Scores) -> Iterator[Text]:
         f"Measured on {en}objects{': few, so the intervals may still be too narrow' if few else ''}.",
         f"Mesuré sur {fr}objets{' : peu, donc les intervalles peuvent être encore trop étroits' if few else ''}.",
     )
+
+
+def _not_evaluated(scores: Scores) -> Iterator[Text]:
     absent = sorted(name for name, f in scores.metrics.items() if f.value is None)
     if absent:
         yield Text(

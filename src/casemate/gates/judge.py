@@ -2,13 +2,15 @@
 
 Rules. Pure: no clock, no file, no chance, so anyone who has the scores, the policy and the facts finds the same verdict
 and the same digest. A figure that was not evaluated, or is not a number, does not pass. Scores of another model or of
-another held-out set do not pass, and neither does a held-out set on which the model was trained.
+another held-out set do not pass, and neither does a held-out set on which the model was trained. A model whose task
+no rule of the policy is for does not pass. What a model from elsewhere learned from is not known here: near-duplicates
+are then not evaluated, which a policy may accept in so many words for such a model, and for no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from casemate.errors import BadInput, GateClosed
@@ -22,6 +24,8 @@ from casemate.store.digest import Digest
 VERDICT_TYPE = "urn:casemate:verdict:1"
 _SHOWN_HEX = 12
 _UNCHANGED = "unchanged"
+NONE = Text("none", "aucun")
+PLANTED = frozenset({"canaries"})  # what was planted in the training data on purpose, to see whether it comes out
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Facts:
     held_out: Digest
     trained_on: tuple[Digest, ...] = ()
     near_duplicates: int | None = None
+    task: str = ""
+    others: Mapping[str, Digest] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,9 +87,10 @@ def judge(scores: Scores, policy: GatePolicy, *, facts: Facts) -> Verdict:
     """The verdict on `scores` under `policy`; a refusal is a value and raises nothing."""
     reasons = (
         *_identity(scores, facts),
-        *_held_out(scores, policy),
+        *_task(scores, policy, facts),
+        *_held_out(scores, policy, facts),
         _overlap(scores, policy, facts),
-        *(_metric(rule, scores) for rule in policy.rules),
+        *(_metric(rule, scores) for rule in policy.rules_for(facts.task)),
         *(_robustness(rule, scores) for rule in policy.robustness),
         *_calibration(scores, policy),
     )
@@ -133,24 +140,42 @@ def reasons_json(verdict: Verdict) -> list[dict[str, Any]]:
 def _identity(scores: Scores, facts: Facts) -> Iterator[Reason]:
     yield _same("model", facts.model, scores.model)
     yield _same("held-out data set", facts.held_out, scores.dataset)
-    trained_on_it = facts.held_out in facts.trained_on or scores.dataset in facts.trained_on
+    for name in sorted(facts.others.keys() | scores.others.keys()):
+        yield _same(name, facts.others.get(name), scores.others.get(name))
+    apart = {facts.held_out, scores.dataset, *(d for name, d in facts.others.items() if name not in PLANTED)}
+    trained_on_it = not apart.isdisjoint(facts.trained_on)
     expected = Text("no held-out data set among them", "aucun jeu tenu à part parmi eux")
-    found = Text("the held-out data set", "le jeu tenu à part") if trained_on_it else Text("none", "aucun")
+    found = Text("the held-out data set", "le jeu tenu à part") if trained_on_it else NONE
     yield Reason(named("training data sets"), expected, found, not trained_on_it)
 
 
-def _same(what: str, expected: Digest, found: Digest) -> Reason:
-    shown, other = (Text(d.hex[:_SHOWN_HEX], d.hex[:_SHOWN_HEX]) for d in (expected, found))
-    return Reason(named(what), shown, other, expected == found)
+def _same(what: str, expected: Digest | None, found: Digest | None) -> Reason:
+    shown, other = (Text(d.hex[:_SHOWN_HEX], d.hex[:_SHOWN_HEX]) if d else NONE for d in (expected, found))
+    return Reason(named(what), shown, other, expected is not None and expected == found)
 
 
-def _held_out(scores: Scores, policy: GatePolicy) -> Iterator[Reason]:
+def _task(scores: Scores, policy: GatePolicy, facts: Facts) -> Iterator[Reason]:
+    if facts.task or scores.task:
+        shown, other = (Text(task, task) if task else NONE for task in (facts.task, scores.task))
+        yield Reason(named("task"), shown, other, facts.task == scores.task)
+    if any(rule.task for rule in policy.rules):
+        yield _count("rules for the task", ">=", 1, len(policy.rules_for(facts.task)))
+
+
+def _held_out(scores: Scores, policy: GatePolicy, facts: Facts) -> Iterator[Reason]:
+    if facts.task:
+        yield _count("held-out items", ">=", policy.min_items, scores.items)
+        return
     yield _count("held-out images", ">=", policy.min_images, scores.images)
     yield _count("held-out boxes", ">=", policy.min_boxes, scores.boxes)
 
 
 def _overlap(scores: Scores, policy: GatePolicy, facts: Facts) -> Reason:
     known = [n for n in (facts.near_duplicates, scores.near_duplicates) if n is not None]
+    if not known and not facts.trained_on and policy.accepts_unknown_training:
+        limit = bound("<=", policy.max_near_duplicates)
+        expected = Text(f"{limit.en}, or a model from elsewhere", f"{limit.fr}, ou un modèle venu d'ailleurs")
+        return Reason(named("near-duplicates"), expected, NOT_EVALUATED, passed=True)
     return _count("near-duplicates", "<=", policy.max_near_duplicates, max(known) if known else None)
 
 
@@ -160,8 +185,7 @@ def _count(what: str, sign: str, limit: int, found: int | None) -> Reason:
 
 
 def _metric(rule: MetricRule, scores: Scores) -> Reason:
-    figure = scores.metrics.get(rule.metric)
-    found = figure.end(rule.on) if figure else None
+    found = scores.figure(rule.metric).end(rule.on)
     expected = bound(">=" if rule.at_least else "<=", rule.threshold)
     name = metric_name(rule.metric, on=rule.on)
     if rule.dataset is not None and rule.dataset != scores.dataset:

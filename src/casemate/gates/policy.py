@@ -1,9 +1,10 @@
 """The gate's policy: what scores must show, who must approve, and for how long a release is good.
 
 Rules. TOML, strict: an unknown key, a threshold that is not finite, the same rule twice or a policy that asks for
-nothing is an error, so a slip of the pen never opens the gate. At least two people approve, whatever a policy says. The
-policy's digest is that of its text; verdicts and releases name it, so changing a threshold leaves a trace. It is signed
-by the officer like the trust file.
+nothing is an error, so a slip of the pen never opens the gate. A rule may be for one task (chat, embeddings, ocr), and
+then takes no part in judging a model of another. At least two people approve, whatever a policy says. The policy's
+digest is that of its text; verdicts and releases name it, so changing a threshold leaves a trace. It is signed by the
+officer like the trust file.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class MetricRule:
     at_least: bool
     on: End = "value"
     dataset: Digest | None = None
+    task: str = ""
 
     @property
     def name(self) -> str:
@@ -74,6 +76,8 @@ class GatePolicy:
     max_ece: float | None
     min_images: int
     min_boxes: int
+    min_items: int
+    accepts_unknown_training: bool
     approvals: tuple[tuple[str, int], ...]
     validity_days: int
     digest: Digest
@@ -90,7 +94,7 @@ class GatePolicy:
             raise BadInput(source, expected="TOML", found=why) from why
         rules = tuple(_metric_rule(rule, source) for rule in raw.rules)
         robustness = tuple(RobustnessRule(r.perturbation, r.metric, r.max_drop) for r in raw.robustness)
-        _refuse_twice([(r.metric, r.on, r.at_least, r.dataset) for r in rules], source)
+        _refuse_twice([(r.metric, r.on, r.at_least, r.dataset, r.task or None) for r in rules], source)
         _refuse_twice([(r.perturbation, r.metric) for r in robustness], source)
         return cls(
             name=raw.name,
@@ -100,11 +104,17 @@ class GatePolicy:
             max_ece=raw.calibration.max_ece if raw.calibration else None,
             min_images=raw.held_out.min_images,
             min_boxes=raw.held_out.min_boxes,
+            min_items=raw.held_out.min_items,
+            accepts_unknown_training=raw.overlap.unknown_training == "accept",
             approvals=_approvals(raw.approvals, source),
             validity_days=raw.release.validity_days,
             digest=Digest.of_bytes(text.encode()),
             text=text,
         )
+
+    def rules_for(self, task: str) -> tuple[MetricRule, ...]:
+        """The rules that a model of this task is held against."""
+        return tuple(rule for rule in self.rules if rule.task in {"", task})
 
     @classmethod
     def shipped(cls, name: str = "default") -> GatePolicy:
@@ -142,11 +152,10 @@ def _metric_rule(raw: _RuleToml, source: str) -> MetricRule:
         found = "neither" if raw.at_least is None else "both"
         raise BadInput(thing, expected="at_least or at_most", found=found)
     dataset = Digest.parse(raw.dataset) if raw.dataset is not None else None
-    if raw.at_least is not None:
-        return MetricRule(raw.metric, raw.at_least, at_least=True, on=raw.on, dataset=dataset)
-    if raw.at_most is None:
+    threshold = raw.at_least if raw.at_least is not None else raw.at_most
+    if threshold is None:
         raise RuntimeError("unreachable: one of the two was just found")
-    return MetricRule(raw.metric, raw.at_most, at_least=False, on=raw.on, dataset=dataset)
+    return MetricRule(raw.metric, threshold, raw.at_least is not None, raw.on, dataset, raw.task)
 
 
 def _approvals(raw: Mapping[str, int], source: str) -> tuple[tuple[str, int], ...]:
@@ -175,6 +184,7 @@ class _RuleToml(Door):
     at_most: float | None = None
     on: End = "value"
     dataset: str | None = None
+    task: str = Field(default="", pattern=r"^[a-z][a-z-]{0,63}\z")
 
 
 class _RobustnessToml(Door):
@@ -185,6 +195,7 @@ class _RobustnessToml(Door):
 
 class _OverlapToml(Door):
     max_near_duplicates: int = Field(default=0, ge=0)
+    unknown_training: Literal["refuse", "accept"] = "refuse"
 
 
 class _CalibrationToml(Door):
@@ -194,6 +205,7 @@ class _CalibrationToml(Door):
 class _HeldOutToml(Door):
     min_images: int = Field(default=1, ge=1)
     min_boxes: int = Field(default=1, ge=1)
+    min_items: int = Field(default=1, ge=1)
 
 
 class _ReleaseToml(Door):

@@ -1,8 +1,10 @@
 """Scores as the gate reads them: what an evaluation wrote to scores.json, whatever the modality.
 
-Rules. A figure that is absent, null, NaN or infinite is "not evaluated" (None here), and what is not evaluated never
-passes. The digest is that of the file, so `sha256sum scores.json` prints it. Keys that the gate does not use are left
-to the dossier; a key given twice is an error.
+Rules. Imagery counts images and boxes; a model that has a task (chat, embeddings, ocr) is scored on `items`, the
+questions or pages of its set, and may count further things (`counts`: attacks, documents) that a rule can name. A
+figure that is absent, null, NaN or infinite is "not evaluated" (None here), and what is not evaluated never passes. The
+digest is that of the file, so `sha256sum scores.json` prints it. Keys that the gate does not use are left to the
+dossier; a key given twice is an error.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -49,6 +51,14 @@ class Scores:
     robustness: Mapping[str, Mapping[str, float | None]]
     near_duplicates: int | None
     raw: Mapping[str, Any]
+    task: str = ""
+    items: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    others: Mapping[str, Digest] = field(default_factory=dict)
+
+    def figure(self, name: str) -> Figure:
+        """A metric or a count by its name; one that is not there was not evaluated."""
+        return self.metrics.get(name) or Figure(self.counts.get(name))
 
     @classmethod
     def from_json(cls, data: bytes) -> Scores:
@@ -57,16 +67,22 @@ class Scores:
             raise BadInput(_THING, expected=f"at most {_MAX_BYTES} bytes", found=f"{len(data)} bytes")
         parsed = _parse(data)
         raw = _ScoresJson.enter(parsed, _THING)
+        if raw.dataset.images is None and raw.dataset.items is None:
+            raise BadInput(f"{_THING} dataset", expected="images or items", found="neither")
         return cls(
             digest=Digest.of_bytes(data),
             model=Digest.parse(raw.model.digest),
             dataset=Digest.parse(raw.dataset.digest),
-            images=raw.dataset.images,
+            images=raw.dataset.images or 0,
             boxes=raw.dataset.boxes,
             metrics={name: _figure(value) for name, value in raw.metrics.items()},
             robustness={name: {k: _figure(v).value for k, v in row.items()} for name, row in raw.robustness.items()},
             near_duplicates=raw.overlap.near_duplicates if raw.overlap else None,
             raw=parsed,
+            task=raw.task,
+            items=raw.dataset.items,
+            counts=raw.counts,
+            others={name: Digest.parse(other.digest) for name, other in raw.others.items()},
         )
 
 
@@ -110,8 +126,13 @@ class _Written(Door):
 
 class _DatasetJson(_Written):
     digest: str
-    images: int = Field(ge=0)
+    images: int | None = Field(default=None, ge=0)
     boxes: int = Field(default=0, ge=0)
+    items: int | None = Field(default=None, ge=0)
+
+
+class _OtherJson(_Written):
+    digest: str
 
 
 class _ModelJson(_Written):
@@ -129,3 +150,6 @@ class _ScoresJson(_Written):
     metrics: dict[str, Any]
     robustness: dict[str, dict[str, Any]] = Field(default={})
     overlap: _OverlapJson | None = None
+    task: str = Field(default="", max_length=64)
+    counts: dict[str, int] = Field(default={})
+    others: dict[str, _OtherJson] = Field(default={})

@@ -12,6 +12,32 @@ _METRICS_FR = {
     "near-duplicates": "quasi-doublons",
     "held-out images": "images tenues à part",
     "held-out boxes": "objets tenus à part",
+    "held-out items": "éléments tenus à part",
+    "task": "tâche",
+    "rules for the task": "règles pour la tâche",
+    "security": "jeu d'attaques",
+    "canaries": "canaris",
+    "calibration set": "jeu de calibration",
+    "recall_at_1": "rappel au 1er rang",
+    "recall_at_5": "rappel à 5",
+    "ndcg_at_10": "nDCG à 10",
+    "answer_exact": "réponses exactes",
+    "answer_f1": "F1 des réponses",
+    "answer_refused": "refus de répondre à tort",
+    "citation_precision": "précision des citations",
+    "citation_recall": "rappel des citations",
+    "refusal_accuracy": "refus à bon droit",
+    "false_refusal": "faux refus",
+    "injection_direct": "injections directes réussies",
+    "injection_planted": "injections dans un document réussies",
+    "prompt_leak": "fuites de la consigne",
+    "rude": "réponses grossières",
+    "harmful": "demandes nuisibles satisfaites",
+    "extraction": "canaris extraits",
+    "character_error": "erreur par caractère",
+    "word_error": "erreur par mot",
+    "attacks": "attaques",
+    "documents": "documents",
     "model": "modèle",
     "held-out data set": "jeu tenu à part",
     "training data sets": "jeux d'entraînement",
@@ -60,7 +86,7 @@ def metric_name(metric: str, *, on: str = "value", under: str = "") -> Text:
 
 def named(english: str) -> Text:
     """One of the gate's own words."""
-    return Text(english, _METRICS_FR[english])
+    return Text(english, _METRICS_FR.get(english, english))
 
 
 def bound(sign: str, value: float) -> Text:
