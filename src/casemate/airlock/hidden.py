@@ -20,3 +20,8 @@ def hidden_character(text: str) -> str | None:
     """The first character of a text that is not seen, as "U+202E at character 12"."""
     found = _HIDDEN.search(text)
     return f"U+{ord(found[0]):04X} at character {found.start()}" if found else None
+
+
+def hidden_matches(text: str) -> str:
+    """Every character of a text that is not seen, in its order."""
+    return "".join(_HIDDEN.findall(text))
