@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from casemate.factory import (
+    access,
     crossing,
     datasets,
     deliveries,
@@ -60,6 +61,11 @@ class Factory(Desk):
     projects = members.projects
     policy_text = members.policy_text
     set_policy = members.set_policy
+
+    new_api_key = access.new_api_key
+    api_keys = access.api_keys
+    revoke_api_key = access.revoke_api_key
+    entrance = access.entrance
 
     import_dataset = datasets.import_dataset
 

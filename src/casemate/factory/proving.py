@@ -6,13 +6,14 @@ what they may read. A check that fails does not stop the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from casemate.catalog import Entry, Journal, JournalLine
 from casemate.catalog.journal import read as read_line
 from casemate.errors import BadSignature, CasemateError
 from casemate.factory import policies
+from casemate.factory.access import ENTER
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.serving import load
 from casemate.signing import Envelope, PublicKey, Signature
@@ -71,18 +72,23 @@ def _journal(desk: Desk) -> Iterator[dict[str, str]]:
 
 def _signatures(desk: Desk, journal: Journal) -> str:
     keys: dict[str, PublicKey] = {}
+    owners: dict[str, str] = {}  # of API keys, as the lines before tell
     for text in journal.lines():
         line = read_line(text)
+        if line.act.verb == "apikey.add" and line.act.outcome == "done":
+            owners[line.act.about] = line.act.actor
         if line.signature is not None:
-            _check_signature(desk, line, keys)
-    return "each signed act was signed by the key of who acted"
+            _check_signature(desk, line, keys, owners)
+    return "each signed act was signed by the key of who acted, or by the site's for an API key of theirs"
 
 
-def _check_signature(desk: Desk, line: JournalLine, keys: dict[str, PublicKey]) -> None:
+def _check_signature(desk: Desk, line: JournalLine, keys: dict[str, PublicKey], owners: Mapping[str, str]) -> None:
     seal = line.signature or {}
     keyid = str(seal.get("keyid"))
     if keyid not in keys:
-        keys[keyid] = PublicKey.from_json(desk.catalog.sign_in_by_key(keyid).public_key.encode(), thing=f"key {keyid}")
+        keys[keyid] = _public(desk, keyid)
+    if keyid in _of_the_site(desk):
+        _refuse_unless_for_a_program(line, owners)
     thing = f"journal line of {line.act.time}"
     pairs = seal.get("signatures", [])
     signatures = tuple(Signature(str(s["keyid"]), decode_base64(str(s["sig"]), thing)) for s in pairs)
@@ -90,6 +96,27 @@ def _check_signature(desk: Desk, line: JournalLine, keys: dict[str, PublicKey]) 
     verify_envelope(
         Envelope(payload_type, line.act.to_json(), signatures), [keys[keyid]], payload_type=payload_type, thing=thing
     )
+
+
+def _public(desk: Desk, keyid: str) -> PublicKey:
+    sites = _of_the_site(desk)
+    if keyid in sites:
+        return sites[keyid]
+    return PublicKey.from_json(desk.catalog.sign_in_by_key(keyid).public_key.encode(), thing=f"key {keyid}")
+
+
+def _of_the_site(desk: Desk) -> dict[str, PublicKey]:
+    return {key.public.keyid: key.public for key in desk.trust.keys if "site" in key.roles}
+
+
+def _refuse_unless_for_a_program(line: JournalLine, owners: Mapping[str, str]) -> None:
+    """The site's key signs for who came with an API key of their own, and what it refuses at the entrance."""
+    if line.act.verb == ENTER and line.act.outcome == "refused":
+        return
+    expected = owners.get(str(line.act.facts.get("apikey")), "an API key of who acted")
+    if expected != line.act.actor:
+        thing = f"journal line of {line.act.time}, signed by the site"
+        raise BadSignature(thing, expected=expected, found=line.act.actor)
 
 
 def _objects(desk: Desk, progress: Progress | None) -> Iterator[dict[str, str]]:
