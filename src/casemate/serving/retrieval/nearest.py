@@ -1,0 +1,168 @@
+"""The nearest vectors of several shards: bits counted over all rows, the promising ones scored exactly.
+
+Rules. The answer is a function of the set of (key, vector) that take part and of the query: not of how they are spread
+over shards and segments, in which order they were added, what was removed before, nor on how many threads work. So what
+did not take part cannot be told from it. Nothing is trained and nothing is kept between two searches. Up to
+`EXACT_ROWS` rows, all are scored. Above, the rows whose sketches are the nearest are; then all those within the number
+of bits that a row as near as the k-th found so far would need (97.7 %, by the law of sketches, whatever the data is
+like), up to `SCORED_MAX`. A row that is hidden or dead is not counted anywhere. Ties are broken by key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from casemate.serving.retrieval.sketches import (
+    BITS,
+    bits_for,
+    cosines,
+    differing,
+    query_whole,
+    sketched,
+    whole,
+)
+from casemate.serving.retrieval.vector_segments import Segment
+from casemate.store.cores import cores
+
+K_MAX = 1024
+EXACT_ROWS = 4096
+FIRST_ROWS = 1024
+SCORED_MAX = 24_576
+_THREAD_ROWS_MIN = 32_768
+_OUT = BITS + 1
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A segment in a search; `hidden` says which rows take no part, None: all take part."""
+
+    segment: Segment
+    hidden: npt.NDArray[np.bool_] | None
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Rows, numbered through all parts, and their cosines."""
+
+    rows: npt.NDArray[np.intp]
+    cosines: npt.NDArray[np.float32]
+
+
+class Field:
+    """The parts of one search, their rows numbered through."""
+
+    def __init__(self, parts: Sequence[Part], query_D: npt.NDArray[np.float64]) -> None:
+        """Take the parts and a query of unit length."""
+        self.parts = parts
+        self.starts = np.concatenate([[0], np.cumsum([part.segment.rows for part in parts], dtype=np.intp)])
+        self.count = sum(part.count for part in parts)
+        self._exact = query_whole(query_D)
+        self._sketch = sketched(whole(query_D[None]))
+
+    def nearest(self, k: int) -> Scored:
+        """The k (at most `K_MAX`) nearest rows, and those that tie with the last of them, in no order."""
+        if self.count <= EXACT_ROWS:
+            shown = [start + _shown(part) for part, start in zip(self.parts, self.starts[:-1], strict=True)]
+            return _best(self._scored(np.concatenate(shown)), k)
+        bits = np.empty(self.starts[-1], np.int32)
+        counts = sum(_crew_map(lambda span: self._count_bits(bits, span), self._spans()))
+        reach = np.cumsum(np.asarray(counts)[:_OUT])
+        near = int(np.searchsorted(reach, max(FIRST_ROWS, 4 * k)))
+        found = self._scored(self._promising(bits, near, reach))
+        kth = float(np.partition(found.cosines, len(found.cosines) - k)[-k])
+        far = min(bits_for(kth), int(np.searchsorted(reach, SCORED_MAX, side="right")) - 1)
+        if far > near:
+            more = self._scored(np.flatnonzero((bits > near) & (bits <= far)))
+            rows, scores = np.concatenate([found.rows, more.rows]), np.concatenate([found.cosines, more.cosines])
+            found = Scored(rows, scores)
+        return _best(found, k)
+
+    def key(self, row: int) -> tuple[str, int]:
+        """The key of a numbered row, and the number of its part."""
+        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self.parts[part].segment.keys[row - self.starts[part]].decode("utf-8"), part
+
+    def _spans(self) -> list[range]:
+        """The parts in as many runs of about as many rows as there are threads to use."""
+        total = int(self.starts[-1])
+        crew = max(1, min(cores(), total // _THREAD_ROWS_MIN))
+        cuts = [int(np.searchsorted(self.starts, total * turn / crew)) for turn in range(crew + 1)]
+        return [range(low, high) for low, high in pairwise(cuts) if high > low]
+
+    def _count_bits(self, bits: npt.NDArray[np.int32], span: range) -> npt.NDArray[np.intp]:
+        for number in span:
+            part, own = self.parts[number], bits[self.starts[number] : self.starts[number + 1]]
+            differing(part.segment.sketches, self._sketch, own)
+            if part.hidden is not None:
+                np.copyto(own, _OUT, where=part.hidden)
+        return np.bincount(bits[self.starts[span.start] : self.starts[span.stop]], minlength=_OUT + 1)
+
+    def _promising(self, bits: npt.NDArray[np.int32], near: int, reach: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """The rows within `near` bits; of more than can be scored, those in the last of these bits are taken by key."""
+        if reach[near] <= SCORED_MAX:
+            return np.flatnonzero(bits <= near)
+        sure, last = np.flatnonzero(bits < near), np.flatnonzero(bits == near)
+        keys = np.concatenate([part.segment.keys[rows] for part, rows in self._split(last)])
+        return np.concatenate([sure, last[np.argsort(keys, kind="stable")[: SCORED_MAX - len(sure)]]])
+
+    def _scored(self, rows: npt.NDArray[np.intp]) -> Scored:
+        return Scored(rows, np.concatenate([_NONE, *_crew_map(self._cosines, _slices(rows))]))
+
+    def _cosines(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+        taken = np.empty((len(rows), len(self._exact)), np.int16)
+        done = 0
+        for part, own in self._split(rows):
+            np.take(part.segment.kept, own, axis=0, out=taken[done : done + len(own)], mode="clip")
+            done += len(own)
+        return cosines(taken, self._exact)
+
+    def _split(self, rows: npt.NDArray[np.intp]) -> Iterator[tuple[Part, npt.NDArray[np.intp]]]:
+        """Ascending numbered rows as rows of each part."""
+        cuts = np.searchsorted(rows, self.starts).tolist()
+        for number, part in enumerate(self.parts):
+            if cuts[number + 1] > cuts[number]:
+                yield part, rows[cuts[number] : cuts[number + 1]] - self.starts[number]
+
+
+_NONE = np.empty(0, np.float32)
+
+
+def _shown(part: Part) -> npt.NDArray[np.intp]:
+    return np.arange(part.segment.rows) if part.hidden is None else np.flatnonzero(~part.hidden)
+
+
+def _best(found: Scored, k: int) -> Scored:
+    if len(found.rows) <= k:
+        return found
+    kth = np.partition(found.cosines, len(found.cosines) - k)[-k]
+    chosen = found.cosines >= kth
+    return Scored(found.rows[chosen], found.cosines[chosen])
+
+
+def _slices(rows: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    return np.array_split(rows, cores()) if len(rows) >= _SLICED_MIN else [rows]
+
+
+_SLICED_MIN = 512
+
+
+def _crew_map(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterable[_R]:
+    """The results in order, by threads where there are several items."""
+    return _crew().map(work, items) if len(items) > 1 else map(work, items)
+
+
+@cache
+def _crew() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(cores(), thread_name_prefix="nearest")
