@@ -125,6 +125,21 @@ class Unavailable(CasemateError):  # noqa: N818
     exit_code, http_status = 6, 503
 
 
+class Busy(Unavailable):
+    """More is asked for than there is room for now; `retry_after_s` says when to ask again."""
+
+    http_status = 429
+
+    def __init__(self, thing: object, *, expected: object, found: object, retry_after_s: int = 5) -> None:
+        """Keep the facts, and when to ask again."""
+        super().__init__(thing, expected=expected, found=found)
+        self.retry_after_s = retry_after_s
+
+
+class QuotaSpent(Busy):
+    """A project or a person has used the tokens that the site grants them for today."""
+
+
 class DiskFull(Unavailable):
     """No room left; nothing was half-written."""
 

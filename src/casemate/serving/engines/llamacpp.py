@@ -1,0 +1,126 @@
+"""The embedded engine: a GGUF model by llama.cpp, on this machine's processors, in a process of its own.
+
+Rules. A model is opened from a folder whose bytes the caller verified. Messages that leave no room for one token of an
+answer are BadInput with both numbers; an answer that the context ends says `length`. Nobody waits for ever: an engine
+that says nothing for `silence_s`, not even that it is working, is ended and started again at the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from casemate.errors import BadInput, Unavailable
+from casemate.modalities import find
+from casemate.serving.engines import Message, Piece, Sampling, Usage
+
+_SILENCE_S = 120.0
+
+
+def open_engine(name: str, model_dir: Path, **options: Any) -> LlamaCpp:
+    """The engine of a model in a verified folder; BadInput for one that llama.cpp does not load."""
+    return LlamaCpp(name, find("language").predict.chat(model_dir, **options))
+
+
+class LlamaCpp:
+    """A chat model that runs here; `model` is what the modality opened."""
+
+    def __init__(self, name: str, model: Any, *, silence_s: float = _SILENCE_S) -> None:
+        self._name, self._model, self._silence_s = name, model, silence_s
+
+    @property
+    def name(self) -> str:
+        """Name of the release that answers."""
+        return self._name
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens messages and answer may have together."""
+        return int(self._model.context_tokens)
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """How many tokens the messages are, in the model's own template."""
+        return int(self._model.count([message.to_json() for message in messages]))
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece]:
+        """The answer, piece by piece."""
+        loop = asyncio.get_running_loop()
+        said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        body = sampling.to_json() | {"messages": [message.to_json() for message in messages]}
+        room = await asyncio.to_thread(self._room, body)
+        body["max_tokens"] = min(sampling.max_tokens, room)
+        number = self._model.new_call()
+        try:
+            hear = _into(loop, said)
+            await asyncio.to_thread(self._model.start, number, body, hear, reuse=sampling.reuse)
+            async for piece in self._pieces(said, len(messages)):
+                yield piece
+        finally:
+            self._model.cancel(number)
+
+    async def close(self) -> None:
+        """End the process of the model."""
+        await asyncio.to_thread(self._model.close)
+
+    def _room(self, body: Mapping[str, Any]) -> int:
+        """How many tokens an answer may have; BadInput where none is left."""
+        tokens = int(self._model.count(body["messages"], body.get("tools", ())))
+        return room_in(self.context_tokens, tokens)
+
+    async def _pieces(self, said: asyncio.Queue[dict[str, Any]], messages: int) -> AsyncGenerator[Piece]:
+        given = 0
+        finish: str | None = None
+        usage: Usage | None = None
+        while True:
+            event = await self._next(said, given)
+            if "error" in event:
+                raise _no(event["error"], self._name, given, messages)
+            if event.get("end"):
+                yield Piece("", finish or "stop", usage)
+                return
+            finish = event.get("finish", finish)
+            usage = Usage(*event["usage"]) if "usage" in event else usage
+            extra: dict[str, Any] = {name: event[name] for name in ("tool_calls", "reasoning_content") if name in event}
+            if event.get("content") or extra:
+                given += 1
+                yield Piece(event.get("content", ""), extra=extra)
+
+    async def _next(self, said: asyncio.Queue[dict[str, Any]], given: int) -> dict[str, Any]:
+        try:
+            return await asyncio.wait_for(said.get(), self._silence_s)
+        except TimeoutError as why:
+            self._model.kill()
+            found = f"silence for {self._silence_s:g} s after {given} pieces"
+            raise Unavailable(f"engine {self._name}", expected="an answer to its end", found=found) from why
+
+
+def room_in(context_tokens: int, tokens: int) -> int:
+    """How many tokens of a context are left for an answer; BadInput, with both numbers, where none is."""
+    if tokens >= context_tokens:
+        expected = f"messages of fewer than {context_tokens} tokens, which is all that the model's context holds"
+        found = f"{tokens} tokens, so {tokens - context_tokens + 1} too many; nothing was cut and nothing was answered"
+        raise BadInput("messages", expected=expected, found=found)
+    return context_tokens - tokens
+
+
+def _into(loop: asyncio.AbstractEventLoop, said: asyncio.Queue[dict[str, Any]]) -> Any:
+    def hear(event: dict[str, Any]) -> None:
+        try:
+            loop.call_soon_threadsafe(said.put_nowait, event)
+        except RuntimeError:
+            return  # whoever listened has gone, and their loop with them
+
+    return hear
+
+
+def _no(error: Any, name: str, given: int, messages: int) -> Exception:
+    if error == "died":
+        found = f"an engine that ended after {given} pieces of an answer; it starts again at the next call"
+        return Unavailable(f"engine {name}", expected="an answer to its end", found=found)
+    if isinstance(error, dict):
+        expected = f"messages within {error.get('context_tokens')} tokens, the model's context"
+        return BadInput("messages", expected=expected, found=f"{error.get('prompt_tokens')} tokens")
+    found = f"{messages} messages that it refuses"
+    return BadInput("messages", expected="a conversation that the model's template takes", found=found)
