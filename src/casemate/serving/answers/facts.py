@@ -20,6 +20,7 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-][^\W\d_]+)*|\d[\d\w]*", re.UNICODE)
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:[ \u00a0\u202f.,']\d{3})+(?:[.,]\d{1,9})?(?![\w])|\d+(?:[.,]\d+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _ACRONYM = re.compile(r"[A-ZÀ-Þ][A-ZÀ-Þ0-9]+")
+_TITLE = re.compile(r"\b(?:M|MM|Me|Dr|Pr|Mr|Mrs|Ms|St|[A-Z])\.$")
 _CITED = re.compile(r"\[\s?\d{1,3}(?:\s?[,;]\s?\d{1,3})*\s?\]")
 _LEAD = re.compile(
     r"^\W*(?:(?:selon|d['’]après|dans|according to|as stated in|in)\s+(?:le|la|les|ce|cet|the|this)?\s*"
@@ -80,7 +81,7 @@ def folded(word: str) -> str:
 def facts(text: str) -> Facts:
     """What a text claims."""
     words = [(match[0], match.start()) for match in _WORD.finditer(text)]
-    content = [word for word, _ in words if word.lower() not in empty_words() and not word[0].isdigit()]
+    content = [word for word, _ in words if _is_content(word)]
     stems = frozenset(stem for word in content if len(word) > 1 for stem in _stems(word))
     spelled = {str(_SPELLED[key]) for word, _ in words if (key := folded(word)) in _SPELLED}
     names = {folded(word) for word, at in words if _is_name(word, at, text)}
@@ -121,8 +122,12 @@ def _stems(word: str) -> tuple[str, ...]:
     return tuple(folded(_stemmer("french").stemWord(part)) for part in plain.split("-") if len(part) > 1)
 
 
+def _is_content(word: str) -> bool:
+    return not (word[0].isdigit() or word.lower() in empty_words() or folded(word) in _SPELLED)
+
+
 def _is_subject(word: str) -> bool:
-    return len(word) > 2 and word[0].isupper() and word.lower() not in empty_words() and bool(_stems(word))
+    return len(word) > 2 and word[0].isupper() and _is_content(word) and bool(_stems(word))
 
 
 def _is_name(word: str, at: int, text: str) -> bool:
@@ -131,7 +136,7 @@ def _is_name(word: str, at: int, text: str) -> bool:
     if _ACRONYM.fullmatch(word):
         return True
     before = text[:at].rstrip(" \u00a0\"“«‘'’(")
-    begins = not before or before[-1] in ".!?…:;•-–—\n|]"
+    begins = not before or (not _TITLE.search(before) and before[-1] in ".!?…:;•-–—\n|]")
     return not begins and word.lower() not in empty_words()
 
 

@@ -29,6 +29,7 @@ _TOKENS = re.compile(
     r"|(?m:^[ \t]*(?:#{2,}[ \t]*)?(?:system|assistant|user|human|instruction|response|système|utilisateur)[ \t]*:)",
     re.IGNORECASE,
 )
+_IMAGE = re.compile(r"!\[[^\]\n]{0,200}\]\([^)\n]{0,2000}\)|<img\b[^<>\n]{0,2000}>", re.IGNORECASE)
 _SAME = str.maketrans({"<": "‹", ">": "›", "[": "⟦", "]": "⟧", "|": "¦", "｜": "¦", ":": "∶", "#": "♯"})
 
 
@@ -82,7 +83,7 @@ def shown(text: str) -> Shown:
     plain, hides = clean(text)
     plain, had_tokens = neutral(plain)
     found = set(instructions(plain))
-    cut = _without(plain) if found else plain
+    cut = _without(_IMAGE.sub(CUT, plain)) if found else plain
     if instructions(cut):  # an instruction over several sentences: nothing of the text is shown
         cut = CUT
     found |= {"hidden text"} if hides else set()

@@ -26,7 +26,7 @@ _CLAUSE = re.compile(
     r"\b",
     re.IGNORECASE,
 )
-_CLOSE_CLAUSE = 0.75
+_CLOSE_CLAUSE = 0.6
 
 
 @dataclass(frozen=True)

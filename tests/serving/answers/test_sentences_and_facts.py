@@ -1,0 +1,87 @@
+"""Sentences whole, and the facts that they claim."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casemate.serving.answers.facts import bare, facts
+from casemate.serving.answers.languages import language_of
+from casemate.serving.answers.sentences import LONGEST, Sentences, sentences
+from casemate.serving.answers.support import Thresholds, Verdict, check, ground
+
+
+@pytest.mark.parametrize(("text", "parts"), [
+    ("M. Durand est venu. Il est parti.", ["M. Durand est venu.", "Il est parti."]),
+    ("Cf. art. 3 du code. Voir p. 12.", ["Cf. art. 3 du code.", "Voir p. 12."]),
+    ("Il vaut 3.50 euros. Oui !", ["Il vaut 3.50 euros.", "Oui !"]),
+    ("J. Smith left. Dr. Jones, e.g. today, stayed.", ["J. Smith left.", "Dr. Jones, e.g. today, stayed."]),
+    ("Un titre\nUne phrase. « Une autre. » Fin", ["Un titre", "Une phrase.", "« Une autre. »", "Fin"]),
+    ("1. Entrer.\n2. Sortir.", ["1. Entrer.", "2. Sortir."]),
+    ("Il dit [1]. Elle dit. [2] Fin.", ["Il dit [1].", "Elle dit. [2]", "Fin."]),
+])  # fmt: skip
+def test_sentences_end_where_people_end_them(text, parts):
+    assert [cut.text for cut in sentences(text)] == parts
+
+
+@given(st.text(max_size=400), st.integers(1, 50))
+def test_no_character_is_lost_and_pieces_change_nothing(text, size):
+    whole = [(cut.text, cut.tail) for cut in sentences(text)]
+    assert "".join(a + b for a, b in whole) == text
+    stream, got = Sentences(), []
+    for start in range(0, len(text), size):
+        got += stream.feed(text[start : start + size])
+    got += stream.end()
+    assert [(cut.text, cut.tail) for cut in got] == whole
+
+
+def test_a_sentence_without_end_is_cut():
+    assert max(len(cut.text) for cut in sentences("mot " * 5000)) <= LONGEST
+
+
+def test_numbers_are_compared_by_value_and_names_by_letters():
+    one = facts("Le 14 juillet 2023, M. Durand a versé 1 234,50 euros en deux fois.")
+    assert one.numbers == {"14", "2023", "1234.5", "2"}
+    assert one.names == {"durand"}
+    assert facts("1,234 and 3.50").numbers == facts("1.234 et 3,5").numbers == {"1234", "3.5"}
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("Il n'est pas là.", True), ("He doesn't know.", True), ("Il ne vient que le soir.", False), ("Il vient.", False),
+    ("Aucun visiteur.", True), ("It is forbidden.", True),
+])  # fmt: skip
+def test_what_denies_is_known(text, expected):
+    assert facts(text).denies is expected
+
+
+def test_what_introduces_a_quotation_claims_nothing():
+    assert bare("Selon le passage 1, il est midi [1].") == "il est midi ."
+    assert bare("According to the document, it rains [2, 3].") == "it rains ."
+
+
+@pytest.mark.parametrize(("sentence", "verdict"), [
+    ("Les données sont conservées trois ans.", Verdict.SUPPORTED),
+    ("Les données sont conservées 3 ans.", Verdict.SUPPORTED),
+    ("Les données ne sont pas conservées trois ans.", Verdict.CONTRADICTED),
+    ("Les données sont conservées cinq ans.", Verdict.CONTRADICTED),
+    ("Les données sont transmises à la police.", Verdict.CONTRADICTED),
+    ("Le directeur habite à Lyon.", Verdict.UNSUPPORTED),
+    ("Mme Leroy reçoit les données.", Verdict.UNSUPPORTED),
+    ("Donc voici.", Verdict.EMPTY),
+])  # fmt: skip
+def test_support_is_what_the_passage_says(sentence, verdict):
+    text = "Les données sont conservées trois ans et ne sont pas transmises à la police. Le service les efface ensuite."
+    assert check(sentence, [ground(text)], Thresholds()).verdict is verdict
+
+
+def test_two_passages_may_support_a_sentence_together():
+    grounds = [ground("Le dépôt ouvre lundi."), ground("La cantine ferme mardi.")]
+    found = check("Le dépôt ouvre lundi et la cantine ferme mardi.", grounds, Thresholds())
+    assert (found.verdict, found.places) == (Verdict.SUPPORTED, (0, 1))
+
+
+def test_languages_are_told_by_their_small_words():
+    assert language_of("Quelle est la durée de conservation ?", "en") == "fr"
+    assert language_of("How long is it kept?", "fr") == "en"
+    assert language_of("Casemate", "fr") == "fr"
