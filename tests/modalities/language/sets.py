@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def write_lines(file: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 def sentence(number: int, length: int = 12) -> str:
     """A sentence that differs from number to number, and is the same every time."""
-    words = [WORDS[(number * 7 + place * (number % 5 + 1)) % len(WORDS)] for place in range(length)]
+    words = random.Random(number).choices(WORDS, k=length)  # noqa: S311
     return " ".join(words).capitalize() + f", article {number}."
 
 
