@@ -8,18 +8,30 @@ takes no part. The marking of what answers joins the marking of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from casemate.catalog import Entry
-from casemate.errors import BadInput, NotAllowed, NotFound, Revoked
+from casemate.errors import AboveCeiling, BadInput, NotAllowed, NotFound, Revoked
 from casemate.factory import serving
-from casemate.factory.desk import Desk
+from casemate.factory.desk import Desk, utc_now
+from casemate.factory.site import EngineToml, Site
+from casemate.gates.release_check import Release
 from casemate.markings import Marking
 from casemate.serving import LoadedRelease
+from casemate.serving.engines import Engine, llamacpp, openai, quote
+from casemate.serving.engines.openai import Remote
+from casemate.serving.fair import Party
+from casemate.serving.pool import Caller, EnginePool
+from casemate.serving.quotas import Grants, Quotas
+from casemate.serving.turns import Limits
+from casemate.store import Digest, get_manifest
 
 CHAT, EMBEDDINGS, OCR = "chat", "embeddings", "ocr"
+GGUF = "model.gguf"
 
 
 @dataclass(frozen=True)
@@ -83,3 +95,118 @@ def _named(desk: Desk, task: str, name: str) -> Entry:
 def _loaded(desk: Desk, entry: Entry) -> Model:
     loaded = serving.load(desk, entry)
     return Model(entry, loaded, desk.site.policy.parse(loaded.release.marking).join(entry.marking))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The engine that answers a reader, as they may use it.
+
+    `marking` joins the answer's; `release` is the digest that answers name ("" for `quote`, which is no model);
+    `ceiling` is the highest marking that may be sent to an engine on another machine, None where it runs here.
+    """
+
+    engine: Engine
+    marking: Marking
+    release: str
+    entry: Entry | None = None
+    ceiling: Marking | None = None
+
+    def require(self, marking: Marking) -> None:
+        """Refuse to send what is above the ceiling of an engine on another machine."""
+        if self.ceiling is not None and not marking.within(self.ceiling):
+            expected = f"a marking within {self.ceiling}, the ceiling of its machine"
+            raise AboveCeiling(f"engine {self.engine.name}", expected=expected, found=marking)
+
+
+def engine(desk: Desk, name: str = "", *, pool: EnginePool | None = None, project: str = "") -> Chosen:
+    """The engine of the release named, else of the newest chat release that can run here, else `quote`.
+
+    `pool` is the server's; without one a new one is made, for one command. `project` is whose share the call is taken
+    from. Opening an engine verifies every byte of its model and may take long: call it from a thread. Errors of
+    `in_force`; BadInput for a release that neither runs here nor is listed with an engine.
+    """
+    opened = pool or new_pool(desk.site, now=desk.now)
+    if name == quote.NAME:
+        return _quote(desk, opened, project)
+    if name:
+        entry = _named(desk, CHAT, name)
+        return _engine(desk, entry, serving.standing(desk, entry), opened, project)
+    for entry in releases(desk, CHAT):
+        try:
+            held = serving.standing(desk, entry)
+        except (Revoked, NotAllowed):
+            continue
+        if _runs(desk, held):
+            return _engine(desk, entry, held, opened, project)
+    return _quote(desk, opened, project)
+
+
+def new_pool(site: Site, *, now: Callable[[], datetime] = utc_now) -> EnginePool:
+    """An empty pool of engines as the site's settings want it; whoever makes it closes it."""
+    said = site.settings.assistant
+    return EnginePool(quotas=Quotas(site.assistant, Grants(said.quotas, said.tokens_per_day), now=now))
+
+
+def _engine(desk: Desk, entry: Entry, held: tuple[Release, Digest], pool: EnginePool, project: str) -> Chosen:
+    release, digest = held
+    marking = desk.site.policy.parse(release.marking).join(entry.marking)
+    remote = _remote(desk, digest)
+    ceiling = desk.site.policy.parse(remote.ceiling) if remote else None
+    if not remote and GGUF not in _files(desk, release.model):
+        expected = f"a model with {GGUF}, or an engine listed for {digest} in site.toml"
+        raise BadInput(f"release {entry.name}", expected=expected, found="neither")
+
+    def opener() -> Engine:
+        if remote:
+            return openai.open_engine(_address(desk.site, entry.name, remote))
+        said = desk.site.settings.assistant
+        folder = serving.load(desk, entry).model_dir
+        threads = said.threads or desk.site.threads
+        return llamacpp.open_engine(
+            entry.name, folder, context_tokens=said.context_tokens, slots=said.slots, threads=threads
+        )
+
+    at_once = remote.at_once if remote else desk.site.settings.assistant.slots
+    # The name of the entry is in the key, because two entries may carry one release under two names.
+    shared = pool.engine(f"{digest} {entry.id}", opener, _limits(desk.site, at_once), _caller(desk, project))
+    return Chosen(shared, marking, str(digest), entry, ceiling)
+
+
+def _quote(desk: Desk, pool: EnginePool, project: str) -> Chosen:
+    shared = pool.engine(quote.NAME, quote.open_engine, _limits(desk.site, 64), _caller(desk, project))
+    return Chosen(shared, desk.site.policy.lowest, "")
+
+
+def _runs(desk: Desk, held: tuple[Release, Digest]) -> bool:
+    """Whether a release can answer on this site: by an engine that is listed with it, or here."""
+    release, digest = held
+    return _remote(desk, digest) is not None or GGUF in _files(desk, release.model)
+
+
+def _files(desk: Desk, model: Digest) -> frozenset[str]:
+    return frozenset(file.path for file in get_manifest(desk.store, model).files)
+
+
+def _remote(desk: Desk, digest: Digest) -> EngineToml | None:
+    listed = desk.site.settings.assistant.engines
+    return next((engine for engine in listed if engine.release == str(digest)), None)
+
+
+def _address(site: Site, name: str, said: EngineToml) -> Remote:
+    ca, key_file = (site.root / path if path else None for path in (said.ca, said.key_file))
+    return Remote(
+        name, said.url, said.model, said.context_tokens, ca=ca, key_file=key_file, clear=said.clear, salt=said.salt,
+        timeout_s=said.timeout_s,
+    )  # fmt: skip
+
+
+def _limits(site: Site, at_once: int) -> Limits:
+    said = site.settings.assistant
+    return Limits(at_once, said.waiting, said.waiting_each, said.waiting_s, said.weights)
+
+
+def _caller(desk: Desk, project: str) -> Caller:
+    """Who asks; prompts meet only those of the same person under the same clearance and ceiling."""
+    reader = desk.reader
+    reach = f"{reader.person_name}\n{reader.clearance}\n{reader.ceiling or ''}"
+    return Caller(Party(reader.person_name, project), hashlib.sha256(reach.encode()).hexdigest())

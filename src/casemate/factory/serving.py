@@ -9,29 +9,42 @@ from casemate.catalog import Entry
 from casemate.errors import BadInput
 from casemate.factory import judging, peers
 from casemate.factory.desk import Desk, Progress
+from casemate.gates.release_check import Release
 from casemate.serving import LoadedRelease
 from casemate.serving import detect as answer
 from casemate.serving import load as load_release
-from casemate.store import get_bytes, get_manifest
+from casemate.serving import standing as standing_release
+from casemate.store import Digest, get_bytes, get_manifest
 
 
 def load(desk: Desk, entry: Entry) -> LoadedRelease:
     """The release of an entry with its model laid out, if it holds here and now."""
-    trust = peers.origin_trust(desk, entry)
+    release, approvals = _statements(desk, entry)
+    return load_release(release, approvals, desk.store, desk.site.shelf, **_grounds(desk, entry))
+
+
+def standing(desk: Desk, entry: Entry) -> tuple[Release, Digest]:
+    """The release of an entry and its digest, if it holds here and now; its model is not looked at."""
+    release, approvals = _statements(desk, entry)
+    return standing_release(release, approvals, **_grounds(desk, entry))
+
+
+def _statements(desk: Desk, entry: Entry) -> tuple[bytes, list[bytes]]:
     manifest = get_manifest(desk.store, entry.digest)
     approvals = [get_bytes(desk.store, f.digest) for f in manifest.files if f.path.startswith("approvals/")]
-    return load_release(
-        judging.file_of(desk, entry, "release.dsse.json"),
-        approvals,
-        desk.store,
-        desk.site.shelf,
-        trust=trust,
-        revocations=_withdrawals(desk, entry, theirs=True),
-        ours=desk.trust,
-        our_revocations=_withdrawals(desk, entry, theirs=False),
-        now=desk.now(),
-        site=desk.site.name,
-    )
+    return judging.file_of(desk, entry, "release.dsse.json"), approvals
+
+
+def _grounds(desk: Desk, entry: Entry) -> dict[str, Any]:
+    """What a release is held against."""
+    return {
+        "trust": peers.origin_trust(desk, entry),
+        "revocations": _withdrawals(desk, entry, theirs=True),
+        "ours": desk.trust,
+        "our_revocations": _withdrawals(desk, entry, theirs=False),
+        "now": desk.now(),
+        "site": desk.site.name,
+    }
 
 
 def _withdrawals(desk: Desk, release: Entry, *, theirs: bool) -> list[bytes]:

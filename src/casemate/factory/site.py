@@ -13,6 +13,7 @@ Layout of a site's folder:
     channels/            locks of the channels to other sites
     shelf/               models of loaded releases, verified at every load
     runs/                one folder a run: plan.json, inputs, checkpoints, outputs, metrics, log
+    assistant/           tokens used today, by share; no names and no texts
     keys/site.key        signs releases after the gate's checks; readable by the site's account alone
 """
 
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from casemate.errors import BadInput, NotFound
 from casemate.markings import Marking, Policy
@@ -51,6 +52,40 @@ class _ComputeToml(BaseModel):
     time_limit_s: int = 7 * 86400
 
 
+class EngineToml(BaseModel):
+    """An engine on the site's network, the release that it runs and the highest marking that may be sent to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = Field(min_length=1, max_length=100)
+    url: str
+    model: str
+    release: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    ceiling: str
+    context_tokens: int = Field(8192, ge=16)
+    at_once: int = Field(32, ge=1, le=4096)
+    ca: str = ""
+    key_file: str = ""
+    clear: bool = False
+    salt: bool = True
+    timeout_s: float = Field(120.0, gt=0)
+
+
+class AssistantToml(BaseModel):
+    """How language models are run and shared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    context_tokens: int = Field(4096, ge=16)
+    slots: int = Field(1, ge=1, le=64)
+    threads: int = Field(0, ge=0)
+    waiting: int = Field(512, ge=0)
+    waiting_each: int = Field(256, ge=0)
+    waiting_s: float = Field(300.0, gt=0)
+    tokens_per_day: int = Field(0, ge=0)
+    quotas: dict[str, int] = {}
+    weights: dict[str, int] = {}
+    engines: tuple[EngineToml, ...] = ()
+
+
 class SiteToml(BaseModel):
     """The settings of a site; see docs/settings.md."""
 
@@ -61,6 +96,7 @@ class SiteToml(BaseModel):
     catalog: _CatalogToml = _CatalogToml()
     store: _StoreToml = _StoreToml()
     compute: _ComputeToml = _ComputeToml()
+    assistant: AssistantToml = AssistantToml()
 
 
 @dataclass(frozen=True)
@@ -120,6 +156,11 @@ class Site:
     def shelf(self) -> Path:
         """Where the models of loaded releases are laid out; verified again at every load."""
         return self.root / "shelf"
+
+    @property
+    def assistant(self) -> Path:
+        """Where tokens are counted."""
+        return self.root / "assistant"
 
     @property
     def site_key(self) -> Path:

@@ -7,6 +7,6 @@ whoever may not read that answer is told what they would be told if there were n
 """
 
 from casemate.serving.detection import Detection, detect
-from casemate.serving.loader import LoadedRelease, load
+from casemate.serving.loader import LoadedRelease, load, standing
 
-__all__ = ["Detection", "LoadedRelease", "detect", "load"]
+__all__ = ["Detection", "LoadedRelease", "detect", "load", "standing"]

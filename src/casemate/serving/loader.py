@@ -52,12 +52,34 @@ def load(
 ) -> LoadedRelease:
     """The release, if it holds at `site` and `now`, with its model laid out under `shelf`.
 
+    Errors of `standing`; DigestMismatch naming a file with other bytes, NotFound for bytes that are not in the store.
+    """
+    held, digest = standing(
+        release, approvals, trust=trust, revocations=revocations, now=now, site=site, ours=ours,
+        our_revocations=our_revocations,
+    )  # fmt: skip
+    model_dir = _laid_out(store, get_manifest(store, held.model), shelf / held.model.hex)
+    return LoadedRelease(held, digest, model_dir, _calibration(store, held.calibration, shelf))
+
+
+def standing(
+    release: bytes,
+    approvals: Sequence[bytes],
+    *,
+    trust: Trust,
+    revocations: Iterable[bytes],
+    now: datetime,
+    site: str,
+    ours: Trust | None = None,
+    our_revocations: Iterable[bytes] = (),
+) -> tuple[Release, Digest]:
+    """The release and its digest, if it holds at `site` and `now`: statements alone, no bytes of its model.
+
     `release`, `approvals` and `revocations` are the envelopes' files; `trust` is that of the site which released, and
     `revocations` is every one of its that is known here. A site that loads another's release also gives its own trust
     file and revocations (`ours`, `our_revocations`): it withdraws what it loads, whoever released it.
     BadInput or BadSignature for what is not as it was signed, Revoked outside its time or when withdrawn, NotAllowed
-    and GateClosed for approvals that do not suffice, DigestMismatch naming a file with other bytes, NotFound for bytes
-    that are not in the store.
+    and GateClosed for approvals that do not suffice.
     """
     envelope = Envelope.from_json(release, thing="release")
     claimed, _ = read_release(envelope, trust)
@@ -72,8 +94,7 @@ def load(
     )
     withdrawn = [Envelope.from_json(data, thing=f"our revocation {n}") for n, data in enumerate(our_revocations, 1)]
     refuse_revoked(envelope, held.name, withdrawn, ours or trust)
-    model_dir = _laid_out(store, get_manifest(store, held.model), shelf / held.model.hex)
-    return LoadedRelease(held, Digest(envelope.hex), model_dir, _calibration(store, held.calibration, shelf))
+    return held, Digest(envelope.hex)
 
 
 def _laid_out(store: ObjectStore, manifest: Manifest, folder: Path) -> Path:
