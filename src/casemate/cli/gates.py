@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from casemate.cli.options import Caller, acting, facts, table
+from casemate.cli.runs import setting
 
 
 @click.command()
@@ -14,13 +15,34 @@ from casemate.cli.options import Caller, acting, facts, table
 @click.argument("dataset")
 @click.option("--name", help="Name of the report; made from both names when absent.")
 @click.option("--executor", help="Where it runs: inline or local; the site's default when absent.")
+@click.option("--with", "others", multiple=True, help="A further set: security=SET, canaries=SET or calibration=SET.")
+@click.option("--set", "settings", multiple=True, help="A setting of the evaluation, name=value; may be repeated.")
 @acting
-def evaluate(caller: Caller, model: str, dataset: str, name: str | None, executor: str | None) -> None:
+def evaluate(
+    caller: Caller, model: str, dataset: str, name: str | None, executor: str | None, others: tuple[str, ...],
+    settings: tuple[str, ...],
+) -> None:  # fmt: skip
     """Score MODEL on the held-out DATASET, judge it by the gate's policy and write the dossier."""
     factory = caller.factory()
+    asked = dict(setting(pair) for pair in settings)
     with caller.progress(f"evaluate {model}") as progress:
-        found = factory.evaluate(model, dataset, name=name, executor=executor, progress=progress)
+        found = factory.evaluate(
+            model,
+            dataset,
+            name=name,
+            executor=executor,
+            others=dict(map(_other, others)),
+            settings=asked,
+            progress=progress,
+        )
     caller.emit(found, lambda: _show_verdict(found))
+
+
+def _other(pair: str) -> tuple[str, str]:
+    role, equals, entry = pair.partition("=")
+    if not equals:
+        raise click.BadParameter(f"expected ROLE=SET, found {pair!r}", param_hint="--with")
+    return role, entry
 
 
 def _show_verdict(found: dict[str, Any]) -> None:

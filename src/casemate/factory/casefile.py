@@ -105,7 +105,7 @@ def _set(desk: Desk, entry: Entry, role: str) -> DataFacts:
         marking=_wording(desk, entry.marking),
         images=int(facts.get("images", 0)),
         boxes=int(facts.get("boxes", 0)),
-        counts={name: int(facts[name]) for name in _COUNTED if name in facts},
+        counts={name: int(facts[name]) for name in _COUNTED if facts.get(name)},
         licence=str(facts.get("licence", "")),
         source=str(facts.get("label_format", "")),
         labels=facts.get("labels", {}),
