@@ -173,11 +173,16 @@ async def heard(
         yield cut
 
 
+def uncited(text: str) -> str:
+    """A sentence without the citations that an engine wrote."""
+    return _CITED.sub("", text).strip()
+
+
 async def _checked(
     cut: Cut, context: Context, grounding: Grounding, filters: Filters, texts: Sequence[str], draft: _Draft
 ) -> Sentence | None:
     """The sentence as it may be shown, or None with its reason counted."""
-    said = _CITED.sub("", cut.text).strip()
+    said = uncited(cut.text)
     if _ABSTAINS.search(said):
         draft.counts["abstained"] += 1
         return None
