@@ -61,26 +61,26 @@ class EngineToml(BaseModel):
     model: str
     release: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
     ceiling: str
-    context_tokens: int = Field(8192, ge=16)
-    at_once: int = Field(32, ge=1, le=4096)
+    context_tokens: int = Field(default=8192, ge=16)
+    at_once: int = Field(default=32, ge=1, le=4096)
     ca: str = ""
     key_file: str = ""
     clear: bool = False
     salt: bool = True
-    timeout_s: float = Field(120.0, gt=0)
+    timeout_s: float = Field(default=120.0, gt=0)
 
 
 class AssistantToml(BaseModel):
     """How language models are run and shared."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    context_tokens: int = Field(4096, ge=16)
-    slots: int = Field(1, ge=1, le=64)
-    threads: int = Field(0, ge=0)
-    waiting: int = Field(512, ge=0)
-    waiting_each: int = Field(256, ge=0)
-    waiting_s: float = Field(300.0, gt=0)
-    tokens_per_day: int = Field(0, ge=0)
+    context_tokens: int = Field(default=4096, ge=16)
+    slots: int = Field(default=1, ge=1, le=64)
+    threads: int = Field(default=0, ge=0)
+    waiting: int = Field(default=512, ge=0)
+    waiting_each: int = Field(default=256, ge=0)
+    waiting_s: float = Field(default=300.0, gt=0)
+    tokens_per_day: int = Field(default=0, ge=0)
     quotas: dict[str, int] = {}
     weights: dict[str, int] = {}
     engines: tuple[EngineToml, ...] = ()

@@ -2,8 +2,8 @@
 
 Rules. Calls come from any thread; what is said of a call is given to its listener from the thread that reads. A process
 that dies tells every call so, and the next call starts another. The thread that reads is the one that started the
-process, because the process dies with it. Standard error is read for its last words while the model is loaded, and
-thrown away after, because then it may speak of what was asked.
+process, because the process dies with it. Standard error is kept for its first words, which say why a model was not
+loaded; what comes later may speak of what was asked, and is thrown away.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -27,6 +28,8 @@ Listener = Callable[[dict[str, Any]], None]
 DIED = "died"
 _READ_BYTES = 1 << 16
 _COUNT_S = 120.0
+_KEPT_BYTES = 4096
+_PREFIX = re.compile(r"^[\d.]+ [A-Z] +(?:[a-z]{3} +)?\w+: ")
 _ROOM_BYTES = 4096  # of a message for what is not the conversation
 
 
@@ -178,7 +181,7 @@ class _Process:
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_ENVIRONMENT, cwd="/"
         ) as process:
             self._process = process
-            last_words = _LastWords(process)
+            first_words = _FirstWords(process)
             self._write(pack(self._start))
             try:
                 self._listen(process)
@@ -187,7 +190,7 @@ class _Process:
             process.kill()
             code = process.wait()
         if not self._ready.is_set():
-            self._refusal = last_words.text() or f"the engine ended while it loaded it ({_ended(code)})"
+            self._refusal = first_words.text() or f"the engine ended while it loaded it ({_ended(code)})"
         self._end()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
@@ -219,8 +222,8 @@ class _Process:
         self._ready.set()
 
 
-class _LastWords:
-    """The end of what a process writes on its standard error, read until it ends."""
+class _FirstWords:
+    """The beginning of what a process writes on its standard error, which is read until it ends."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._kept = b""
@@ -229,13 +232,13 @@ class _LastWords:
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         while process.stderr is not None and (data := os.read(process.stderr.fileno(), _READ_BYTES)):
-            self._kept = (self._kept + data)[-4096:]
+            self._kept += data[: _KEPT_BYTES - len(self._kept)]
 
     def text(self) -> str:
-        """Its last line that says something."""
+        """Its first line that says something, without the engine's clock and the names of its functions."""
         self._thread.join(5)
-        lines = [line.strip() for line in self._kept.decode("utf-8", "replace").splitlines() if line.strip()]
-        return lines[-1][:300] if lines else ""
+        lines = (_PREFIX.sub("", line).strip() for line in self._kept.decode("utf-8", "replace").splitlines())
+        return next((line[:300] for line in lines if line), "")
 
 
 # The whole environment of the process: nothing of ours.
