@@ -25,7 +25,8 @@ DESCRIPTION, CARD, FORMAT = "model.json", "MODEL_CARD.md", "casemate-language-mo
 _WRITTEN = (
     "architectures", "attention_bias", "attention_dropout", "head_dim", "hidden_act", "hidden_size",
     "initializer_range", "intermediate_size", "max_position_embeddings", "mlp_bias", "model_type",
-    "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "rms_norm_eps", "rope_theta", "tie_word_embeddings", "vocab_size",
+    "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "rms_norm_eps", "rope_theta",
+    "tie_word_embeddings", "vocab_size",
 )  # fmt: skip
 _PARITY_CHARACTERS = 4000
 
