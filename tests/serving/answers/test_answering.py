@@ -139,7 +139,7 @@ def test_a_question_that_does_not_fit_alone_is_refused_with_both_numbers():
         BadInput, match=r"question: expected at most 436 tokens with its instructions, found \d+ tokens"
     ):
         events("mot " * 1000, FOUND, Says("", context_tokens=500), sampling=Sampling(max_tokens=64))
-    with pytest.raises(BadInput, match="question: expected at most 20000 characters, found 10000000 characters"):
+    with pytest.raises(BadInput, match="question: expected at most 10000 characters, found 10000000 characters"):
         Question("x" * 10_000_000, NP)
     with pytest.raises(BadInput, match="question: expected a text, found an empty one"):
         Question(" \u200b\n", NP)
@@ -171,7 +171,27 @@ def test_the_answer_names_its_prompts_and_engine_and_is_json():
 
 # ── Laws ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 WORDS = st.sampled_from(
-    "registre visiteurs garde cantine trois 14 11 30 dimanche Martin ne pas ouvre signe le la . ?".split() + ["\n"]
+    [
+        "registre",
+        "visiteurs",
+        "garde",
+        "cantine",
+        "trois",
+        "14",
+        "11",
+        "30",
+        "dimanche",
+        "Martin",
+        "ne",
+        "pas",
+        "ouvre",
+        "signe",
+        "le",
+        "la",
+        ".",
+        "?",
+        "\n",
+    ]
 )
 TEXTS = st.lists(WORDS, max_size=60).map(" ".join)
 

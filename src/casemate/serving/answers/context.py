@@ -22,7 +22,7 @@ from casemate.serving.answers.support import Ground, ground
 from casemate.serving.engines import Engine, Message
 from casemate.serving.retrieval.passages import Hit
 
-MAX_QUESTION_CHARACTERS = 20_000
+MAX_QUESTION_CHARACTERS = 10_000  # what a search takes too
 ROLES = ("user", "assistant")
 
 

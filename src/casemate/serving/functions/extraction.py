@@ -19,7 +19,7 @@ from casemate.serving.answers.hostile import CUT
 from casemate.serving.answers.sentences import sentences
 
 MOST_STEMS = 20_000
-HELD_FOR_EACH = 20  # so that what repeats the best does not crowd out what differs
+HELD = 400  # so that what repeats the best does not crowd out what differs
 _LEAST_CHARACTERS, _MOST_CHARACTERS = 30, 600
 
 
@@ -55,7 +55,7 @@ def extract(sources: Iterator[Source], counts: Counter[str], subject: str, most:
             score = _centrality(text, counts, wanted)
             # Of equals, the earlier one stays: the heap lets the last go first.
             heapq.heappush(best, (score, -place, Kept(text, place, source.citation, score)))
-            if len(best) > HELD_FOR_EACH * most:
+            if len(best) > HELD:
                 heapq.heappop(best)
     return different([kept for _, _, kept in sorted(best, key=lambda item: (-item[0], -item[1]))], most)
 
