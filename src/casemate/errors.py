@@ -1,10 +1,10 @@
 """Every deliberate error of Casemate: its tree, exit code and HTTP status on one screen.
 
     CasemateError              exit  http
-    ├── Refused                  3   403   a rule said no (gate, marking, inspection, policy, bad input)
+    ├── Refused                  3   403   a rule said no (gate, marking, inspection, policy; bad input is 400)
     ├── NotTrusted               4   409   bytes or signatures do not match
     ├── NotFound                 5   404   also: there, but above the reader
-    └── Unavailable              6   503   try again later
+    └── Unavailable              6   503   try again later (429 where it is your turn or your quota)
 
 Rules. An error names the thing, says what was expected and what was found, and its message is one line. Control
 characters in names are escaped, so that a hostile file name cannot forge a log line. A rule's "no" is one of these; our
@@ -42,6 +42,8 @@ class Refused(CasemateError):  # noqa: N818
 
 class BadInput(Refused):
     """What was given cannot be read as what it should be."""
+
+    http_status = 400  # to clients, 403 is "your key may not" (ADR 0011)
 
 
 class LabelOutsideImage(BadInput):

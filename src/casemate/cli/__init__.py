@@ -12,7 +12,22 @@ import sys
 import click
 
 from casemate import __version__
-from casemate.cli import airlock, catalog, data, demo, diode, gates, packs, people, runs, scenes, site, spills
+from casemate.cli import (
+    airlock,
+    catalog,
+    data,
+    demo,
+    diode,
+    docs,
+    gates,
+    packs,
+    people,
+    runs,
+    scenes,
+    serve,
+    site,
+    spills,
+)
 from casemate.errors import CasemateError
 
 _HELP = """Casemate, the AI factory for networks that never touch the Internet.
@@ -27,7 +42,7 @@ def root() -> None:
     """Group of all commands."""
 
 
-for module in (site, people, data, airlock, packs, diode, runs, gates, scenes, catalog, spills, demo):
+for module in (site, people, data, docs, airlock, packs, diode, runs, gates, scenes, serve, catalog, spills, demo):
     for command in module.COMMANDS:
         root.add_command(command)
 

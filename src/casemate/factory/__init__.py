@@ -15,10 +15,12 @@ from casemate.factory import (
     crossing,
     datasets,
     deliveries,
+    documents,
     incoming,
     judging,
     lowering,
     members,
+    offers,
     outgoing,
     passage,
     peers,
@@ -69,6 +71,9 @@ class Factory(Desk):
 
     import_dataset = datasets.import_dataset
 
+    import_documents = documents.import_documents
+    read_text = documents.read_text
+
     take_bundle = incoming.take_bundle
     take_folder = deliveries.take_folder
     trust_pack = deliveries.trust_pack
@@ -78,6 +83,9 @@ class Factory(Desk):
     verify_bundle = reporting.verify_bundle
     waiting = passage.waiting
     decide = passage.decide
+    # The last of each is called like a module, and hides it from here on.
+    passage = documents.passage
+    documents = documents.documents
     carry_out = taking.carry_out
     ask_out = outgoing.ask_out
     seal = outgoing.seal
@@ -110,6 +118,7 @@ class Factory(Desk):
     revoke = releases.revoke
 
     detect = serving.detect
+    usable = offers.usable
 
     entries = reading.entries
     show = reading.show

@@ -97,18 +97,17 @@ class Entrance(Generic[_D]):
     _pen: Signer
     _markings: Digest
     _knocks: Knocks = field(default_factory=Knocks)
-    _trust: dict[Digest, Trust] = field(default_factory=dict)
+    _trusted: tuple[int, Trust] | None = None
 
     def enter(self, secret: str, *, address: str) -> Guest[_D] | None:
         """The guest whom a secret lets in; None where it opens nothing, which is counted against `address`."""
-        base = self.opened_by
-        self._refuse_other_markings()
+        base, trust = self.opened_by, self._trust_now()
         visit = base.catalog.sign_in_by_secret(sha256_of(secret))
         if visit is None or not self._opens(visit):
             self._tell(self._knocks.knock(address, "" if visit is None else visit.key.id, now=base.now()))
             return None
         reader = replace(visit.owner.reader(visit.key.ceiling), through=visit.key.id)
-        desk = replace(base, person=visit.owner, reader=reader, pen=self._pen, trust=self._trust_now())
+        desk = replace(base, person=visit.owner, reader=reader, pen=self._pen, trust=trust)
         return Guest(desk, visit.key)
 
     def close(self) -> None:
@@ -129,17 +128,15 @@ class Entrance(Generic[_D]):
             )  # fmt: skip
 
     def _trust_now(self) -> Trust:
+        """The trust file in force; Unavailable where the policy of markings is no longer that of the start."""
         base = self.opened_by
-        entry = policies.latest(base.view, "trust")
-        if entry.digest not in self._trust:
-            self._trust = {entry.digest: policies.read_trust(base.view, base.store, base.officer)}
-        return self._trust[entry.digest]
-
-    def _refuse_other_markings(self) -> None:
-        latest = policies.latest(self.opened_by.view, "markings").digest
-        if latest != self._markings:
-            expected = "the policy of markings with which it was opened"
-            raise Unavailable("site", expected=expected, found="a newer one: start 'casemate serve' again")
+        number = base.view.count(kind="policy")  # they are never removed, so none is new where there are no more
+        if self._trusted is None or self._trusted[0] != number:
+            if policies.latest(base.view, "markings").digest != self._markings:
+                expected = "the policy of markings with which it was opened"
+                raise Unavailable("site", expected=expected, found="a newer one: start 'casemate serve' again")
+            self._trusted = (number, policies.read_trust(base.view, base.store, base.officer))
+        return self._trusted[1]
 
 
 @contextmanager

@@ -1,0 +1,126 @@
+"""What a route is given: the console, who asks, and the body; and how it answers.
+
+Rules. A route is a function of an `Ask` and nothing else. Every answer with content says its marking in a header; who
+asks gets it only if they may read that marking, which the verbs of the factory see to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from anyio.to_thread import run_sync
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from casemate.console.buckets import Buckets
+from casemate.console.tally import Tally
+from casemate.factory import Factory
+from casemate.factory.access import Entrance, Guest
+from casemate.markings import Marking
+
+MARKING, RELEASE, CEILING = "X-Casemate-Marking", "X-Casemate-Release", "X-Casemate-Ceiling"
+_B = TypeVar("_B")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a request may weigh."""
+
+    json_bytes: int = 4 * 1024 * 1024
+    upload_bytes: int = 512 * 1024 * 1024
+    requests_a_minute: int = 600
+    wrong_keys_a_minute: int = 30
+
+
+@dataclass
+class Console:
+    """What all requests share."""
+
+    entrance: Entrance[Factory]
+    names: frozenset[str]
+    bounds: Bounds = field(default_factory=Bounds)
+    clock: Callable[[], float] = time.monotonic
+    tally: Tally = field(default_factory=Tally)
+    ends: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    requests: Buckets = field(init=False)
+    strangers: Buckets = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the buckets that the bounds say."""
+        self.requests = Buckets(self.bounds.requests_a_minute, self.clock)
+        self.strangers = Buckets(self.bounds.wrong_keys_a_minute, self.clock)
+
+
+@dataclass
+class Who:
+    """Who asks: nobody known, or the guest of a key; `marking` is that of what they were answered, once it is known."""
+
+    guest: Guest[Factory] | None
+    marking: Marking | None = None
+
+
+@dataclass(frozen=True)
+class Ask(Generic[_B]):
+    """A request that was let through: who asks, under which ceiling, and what."""
+
+    console: Console
+    request: Request
+    who: Who
+    guest: Guest[Factory]
+    body: _B
+
+    @property
+    def desk(self) -> Factory:
+        """Where its verbs are called."""
+        return self.guest.desk
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The variable parts of the path."""
+        return self.request.path_params
+
+    async def do(self, verb: Callable[[], _T]) -> _T:
+        """Call a verb of the factory, which may take long, beside the loop."""
+        return await run_sync(verb)
+
+    def mark(self, text: str | None, thing: str) -> Marking:
+        """The marking that was declared for what was sent; the highest that its sender may have read where none was."""
+        return self.guest.top if text is None else self.desk.admitted_marking(text, thing)
+
+    def json(
+        self, content: Mapping[str, Any], *, marking: Marking, releases: Iterable[str] = (), status: int = 200
+    ) -> Response:
+        """An answer as JSON, with its marking and the releases that it was made with."""
+        return JSONResponse(content, status_code=status, headers=self.headers(marking, releases))
+
+    def headers(self, marking: Marking, releases: Iterable[str] = ()) -> dict[str, str]:
+        """The headers that say an answer's marking and the releases that it was made with."""
+        self.who.marking = marking
+        named = ", ".join(releases)
+        return {MARKING: str(marking)} | ({RELEASE: named} if named else {})
+
+    def joined(self, markings: Iterable[Marking]) -> Marking:
+        """The marking of a list: the join of what is in it."""
+        return Marking.join_all(self.desk.site.policy.lowest, markings)
+
+
+Answer = Callable[[Ask[Any]], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route: what is asked how, with which of the key's scopes (any of them), and what answers."""
+
+    method: str
+    path: str
+    answer: Answer
+    summary: str
+    scopes: tuple[str, ...] = ()
+    body: type[BaseModel] | None = None
+    form: Mapping[str, str] | None = None  # the fields of a multipart body, and what they are
+    query: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,8 @@
+"""The routes, one file for each part of OpenAI's API; each a function of an `Ask`, listed here in one table."""
+
+from casemate.console.desk import Route
+from casemate.console.routes import models, state
+
+__all__ = ["ROUTES"]
+
+ROUTES: tuple[Route, ...] = (*state.ROUTES, *models.ROUTES)

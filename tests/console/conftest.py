@@ -1,0 +1,79 @@
+"""A small site behind its console: people with keys, and clients that ask without a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from casemate.console import Bounds, Console, make_app
+from casemate.factory import Factory
+from casemate.factory.desk import utc_now
+from tests.factory.town import Town, found
+
+EVERYTHING = frozenset({"models", "documents", "all-documents", "upload", "detect", "metrics"})
+
+
+@dataclass
+class Place:
+    """A town with its console open; `secrets` are of keys with every scope, by their owners."""
+
+    town: Town
+    console: Console
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def claire(self) -> Factory:
+        """The officer, who opened it."""
+        return self.console.entrance.opened_by
+
+    def secret(self, who: str, *, ceiling: str | None = None, **others: Any) -> str:
+        """A key's secret, made when it is first asked for."""
+        named = repr((who, ceiling, others))
+        if named not in self.secrets:
+            given = {"project": "harbour", "scopes": EVERYTHING} | others
+            self.secrets[named] = self.town.acting(who, ceiling=ceiling).new_api_key("key", **given)["secret"]
+        return self.secrets[named]
+
+    def client(self, who: str = "", *, address: str = "127.0.0.1", **key: Any) -> httpx.AsyncClient:
+        """A client of somebody (of nobody known, where no name is given)."""
+        headers = {"Authorization": f"Bearer {self.secret(who, **key)}"} if who else {}
+        carrier = httpx.ASGITransport(make_app(self.console), client=(address, 1))
+        return httpx.AsyncClient(transport=carrier, base_url="http://127.0.0.1", headers=headers)
+
+
+@contextmanager
+def opened(town: Town, bounds: Bounds | None = None) -> Iterator[Place]:
+    """The console of a town."""
+    claire = town.acting("claire")
+    with claire.entrance(address="test") as entrance:
+        yield Place(town, Console(entrance, frozenset({"127.0.0.1"}), bounds or Bounds()))
+    claire.catalog.close()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A town with nothing in it, for a module's tests."""
+    with opened(found(tmp_path_factory.mktemp("town"), clock=utc_now)) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[..., Place]]:
+    """Consoles with bounds of the test's own, over one new town."""
+    town = found(tmp_path, clock=utc_now)
+    open_ones = []
+
+    def make(**bounds: int) -> Place:
+        context = opened(town, Bounds(**bounds))
+        open_ones.append(context)
+        return context.__enter__()
+
+    yield make
+    for context in open_ones:
+        context.__exit__(None, None, None)
