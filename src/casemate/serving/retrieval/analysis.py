@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
 
 LANGUAGES = {"fr": "french", "en": "english"}
 MAX_TERM = 40
+_BEGINNING = 6
 _WORD = re.compile(r"(?:[^\W_]\.){2,}|[^\W_]+(?:'[^\W_]+)*")
 _ELISION = re.compile(r"(?:[ldjmtsnc]|qu|jusqu|lorsqu|puisqu|quoiqu|presqu|quelqu)'")
 _APOSTROPHES = str.maketrans({"’": "'", "ʼ": "'", "‘": "'", "′": "'", "`": "'"})
@@ -47,19 +47,25 @@ def words(text: str) -> list[str]:
     return [word.replace(".", "") for word in _WORD.findall(folded)]
 
 
-def terms(text: str, language: str) -> list[str]:
-    """The terms of a text in a language, in order; a language that has no analyser keeps its words, unstemmed."""
-    found = (_term(word, language) for word in words(text))
+def terms(text: str, language: str, *, small: bool = False) -> list[str]:
+    """The terms of a text in a language, in order, `small` words too where they are asked for.
+
+    A language that has no analyser keeps its words, unstemmed.
+    """
+    found = (_term(word, language, small) for word in words(text))
     return [term for term in found if term]
 
 
-def query_terms(query: str) -> list[list[str]]:
-    """For each word of a query that counts, once, its terms: in the query's language, or in both."""
+def query_terms(query: str, *, small: bool = False) -> list[str]:
+    """The terms of a query, each once, sorted: in the query's language, or in both; `small` words too if asked for."""
     spoken = languages_of(query)
-    found = dict.fromkeys(tuple(dict.fromkeys(_terms_of(word, spoken))) for word in words(query))
-    kept = [list(group) for group in found if group]
-    # A query of stop words alone is searched for as it is written.
-    return kept or [[bare] for bare in dict.fromkeys(map(without_accents, words(query)))]
+    found = {_term(word, language, small) for word in words(query) for language in spoken}
+    return sorted(found - {""})
+
+
+def beginnings(text: str) -> list[str]:
+    """The first letters of the words of a text, without accents and elisions, in order."""
+    return [without_accents(_ELISION.sub("", word))[:_BEGINNING] for word in words(text)]
 
 
 def languages_of(query: str) -> tuple[str, ...]:
@@ -84,16 +90,12 @@ def _spoken(word: str, language: str) -> bool:
     return (word in stop and word not in other) or (language == "fr" and _ELISION.match(word) is not None)
 
 
-def _terms_of(word: str, languages: Iterable[str]) -> list[str]:
-    return [term for language in languages if (term := _term(word, language))]
-
-
 @lru_cache(maxsize=200_000)
-def _term(word: str, language: str) -> str:
-    """The term of a word, empty for a stop word."""
+def _term(word: str, language: str, small: bool) -> str:
+    """The term of a word; empty for a small word, unless those are asked for."""
     bare = _ELISION.sub("", word) if language == "fr" else word.removesuffix("'s")
     bare = bare.replace("'", "")
-    if not bare or bare in _STOP.get(language, frozenset()):
+    if not bare or (not small and bare in _STOP.get(language, frozenset())):
         return ""
     stemmed = _stemmer(language).stemWord(bare) if language in LANGUAGES else bare
     return without_accents(stemmed)[:MAX_TERM]

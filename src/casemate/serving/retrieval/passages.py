@@ -113,7 +113,7 @@ def passage_of(record: object, *, thing: str, entry: str, project: str, marking:
     if wrong or not _ID.fullmatch(record["id"]) or not _are_boxes(boxes):
         raise BadInput(thing, expected="the fields of a passage", found=f"bad {', '.join(wrong) or 'id or boxes'}")
     facts: dict[str, Any] = {key: record[key] for key in (*_TEXTS, *_NUMBERS)}
-    box = tuple(tuple(float(n) for n in box) for box in boxes)
+    box = tuple((float(p), float(x0), float(y0), float(x1), float(y1)) for p, x0, y0, x1, y1 in boxes)
     return Passage(**facts, boxes=box, entry=entry, project=project, marking=marking)
 
 

@@ -1,12 +1,46 @@
-"""Searching the shards that a reader opened."""
+"""Searching the shards that a reader opened: by words and by meaning, as one.
+
+Rules. Nothing is read but the shards given; what filters keep out is never a candidate. The best by words and the best
+by meaning are candidates; each gets both scores, exactly, and one order (fusion.py), ties by name. Of near-duplicates
+the best stays. The same passages, query and embedder give the same hits and scores, however they are spread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
+from casemate.errors import BadInput
+from casemate.serving.retrieval.confidence import Facts, confidence
 from casemate.serving.retrieval.embedding import Embedder, Reranker
-from casemate.serving.retrieval.passages import Filters, Hit
-from casemate.serving.retrieval.shard import Shard
+from casemate.serving.retrieval.fusion import CANDIDATES, Scale, fused, scale_of
+from casemate.serving.retrieval.near_duplicates import distinct
+from casemate.serving.retrieval.passages import Filters, Hit, Passage
+
+if TYPE_CHECKING:
+    from casemate.serving.retrieval.dense import Dense
+    from casemate.serving.retrieval.lexical import Lexical
+    from casemate.serving.retrieval.segments import Bools
+    from casemate.serving.retrieval.shard import Part, Shard
+
+QUERY_CHARACTERS_MAX = 10_000
+LIMIT_MAX = 1000
+_RERANKED = 50
+_EVERYTHING = Filters()
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A candidate with its scores: words' share and both scales' readings are what confidence is told."""
+
+    part: int
+    row: int
+    name: bytes
+    lexical: float
+    dense: float | None
+    share: float
 
 
 def search(
@@ -18,6 +52,106 @@ def search(
     limit: int = 10,
     reranker: Reranker | None = None,
 ) -> tuple[Hit, ...]:
-    """The passages that answer `query` best, in order; none of what `filters` keeps out takes part in the ranking."""
-    del shards, query, embedder, filters, limit, reranker
-    return ()
+    """The passages that answer `query` best, in order; none of what `filters` keeps out takes part in the ranking.
+
+    BadInput for an empty query or one of more than QUERY_CHARACTERS_MAX, and for a limit out of bounds.
+    """
+    _check(query, limit)
+    from casemate.serving.retrieval.lexical import Lexical
+
+    owners = [(shard, part) for shard in shards for part in shard.parts]
+    lexical = Lexical(query, [part for _, part in owners])
+    shown = _shown(owners, filters or _EVERYTHING)
+    dense = _dense(owners, shown, query, embedder)
+    wanted = max(CANDIDATES, 2 * limit)
+    by_words = lexical.best(wanted, shown)
+    by_meaning = dense.nearest(wanted) if dense else []
+    places = {(f.part, f.row): f.name for f in by_words} | {(part, row): name for part, row, name, _ in by_meaning}
+    scored = _scored(lexical, dense, places)
+    scales = (
+        _scale([s.lexical for s in scored if s.lexical > 0]),
+        _scale([s.dense for s in scored if s.dense is not None]),
+    )
+    ranked = sorted(scored, key=lambda s: (-fused(s.lexical, s.dense, scales), s.name))
+    hits: Iterator[Hit] = (_hit(owners, one, scales) for one in ranked)
+    if reranker is not None:
+        hits = iter(_reranked(query, reranker, list(islice(hits, max(_RERANKED, limit)))))
+    kept = distinct((hit.passage, hit) for hit in hits)
+    return tuple(replace(hit, rank=rank) for rank, (_, hit) in enumerate(islice(kept, limit), 1))
+
+
+def _scale(scores: Sequence[float]) -> Scale:
+    """The scale of the best candidates."""
+    return scale_of(sorted(scores, reverse=True)[:CANDIDATES])
+
+
+def _check(query: str, limit: int) -> None:
+    if not query.strip():
+        raise BadInput("query", expected="some words", found="none")
+    if len(query) > QUERY_CHARACTERS_MAX:
+        raise BadInput("query", expected=f"at most {QUERY_CHARACTERS_MAX} characters", found=len(query))
+    if not 1 <= limit <= LIMIT_MAX:
+        raise BadInput("limit", expected=f"from 1 to {LIMIT_MAX} passages", found=limit)
+
+
+def _shown(owners: Sequence[tuple[Shard, Part]], filters: Filters) -> list[Bools | None]:
+    """The rows of each part that are alive and that the filters let pass."""
+    from casemate.serving.retrieval.filtering import allowed
+
+    shown = []
+    for shard, part in owners:
+        mask = allowed(part.segment, filters, shard.projects)
+        shown.append(part.alive if mask is None else mask if part.alive is None else mask & part.alive)
+    return shown
+
+
+def _dense(
+    owners: Sequence[tuple[Shard, Part]], shown: Sequence[Bools | None], query: str, embedder: Embedder | None
+) -> Dense | None:
+    """The query's meaning over the parts; None without an embedder, or where it says nothing of the query."""
+    if embedder is None:
+        return None
+    from casemate.serving.retrieval.dense import Dense, DensePart
+
+    query_D = embedder.embed([query], query=True)[0]
+    held = {id(shard): shard.vectors(embedder.name) for shard, _ in owners}
+    vectors = [held[id(shard)] for shard, _ in owners]
+    if not query_D.any() or not any(vectors):
+        return None
+    parts = [
+        DensePart(part.segment, there, mask) if there else None
+        for (_, part), there, mask in zip(owners, vectors, shown, strict=True)
+    ]
+    return Dense(query_D, parts)
+
+
+def _scored(lexical: Lexical, dense: Dense | None, places: dict[tuple[int, int], bytes]) -> list[_Scored]:
+    import numpy as np
+
+    scored = []
+    for part in sorted({part for part, _ in places}):
+        rows = sorted(row for owner, row in places if owner == part)
+        array = np.array(rows, np.int64)
+        columns = (
+            lexical.scores(part, array).tolist(),
+            dense.cosines(part, rows) if dense else [None] * len(rows),
+            lexical.shares(part, array).tolist(),
+        )
+        for row, words, meaning, share in zip(rows, *columns, strict=True):
+            scored.append(_Scored(part, row, places[part, row], words, meaning, share))
+    return scored
+
+
+def _hit(owners: Sequence[tuple[Shard, Part]], one: _Scored, scales: tuple[Scale, Scale]) -> Hit:
+    shard, part = owners[one.part]
+    passage: Passage = shard.passage(part, one.row)
+    meaning = None if one.dense is None else scales[1].of(one.dense)
+    sure = confidence(Facts(one.share, scales[0].of(one.lexical), meaning))
+    return Hit(passage, fused(one.lexical, one.dense, scales), sure, one.lexical, one.dense, 0)
+
+
+def _reranked(query: str, reranker: Reranker, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits in the order of a reranker, ties as they were."""
+    read = reranker.scores(query, [hit.passage.text for hit in hits])
+    scored = [replace(hit, score=float(score)) for hit, score in zip(hits, read, strict=True)]
+    return sorted(scored, key=lambda hit: -hit.score)
