@@ -30,12 +30,13 @@ def airlock() -> None:
 @click.option("--exhaustive", multiple=True, metavar="CLASS", help="Every CLASS is labelled; may be repeated.")
 @click.option("--pack", default="", help="The folder is this starter pack, whose list the officer signed.")
 @click.option("--publisher-key", type=EXISTING, help="PEM key of the model.sig (OpenSSF model signing) in the folder.")
+@click.option("--accept-markings", is_flag=True, help="Raise documents to the markings that are written in them.")
 @click.option("--expect", default="", help="Digest of software.json, for --kind software.")
 @acting
 def airlock_in(
     caller: Caller, source: Path, project: str, reason: str, kind: str | None, name: str | None, marking: str | None,
     origin: str, modality: str, licence: str, exhaustive: tuple[str, ...], pack: str, publisher_key: Path | None,
-    expect: str,
+    accept_markings: bool, expect: str,
 ) -> None:  # fmt: skip
     """Bring SOURCE to the airlock: a bundle of another site (or one volume of it), or a courier's folder."""
     factory = caller.factory()
@@ -49,7 +50,7 @@ def airlock_in(
                 source, kind=kind or "model", name=name or pack or source.resolve().name, project=project,
                 marking=marking, reason=reason, origin=origin, modality=modality, licence=licence,
                 exhaustive=frozenset(exhaustive) or None, pack=pack, expect=expect,
-                publisher_key=publisher_key, progress=progress,
+                publisher_key=publisher_key, accept_markings=accept_markings, progress=progress,
             )  # fmt: skip
     caller.emit(row, lambda: _show_order(row))
 

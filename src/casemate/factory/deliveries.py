@@ -22,9 +22,11 @@ from casemate.errors import BadInput, DigestMismatch
 from casemate.factory import incoming, policies
 from casemate.factory.datasets import Reading
 from casemate.factory.desk import Desk, Progress
+from casemate.factory.documents import Read, Told, read_set
 from casemate.factory.inspecting import Inspected, formats_of, inspected, report_kept
 from casemate.factory.members import require_officer
 from casemate.factory.taking import CONTENT
+from casemate.markings import Marking
 from casemate.signing.openssf import SIGNATURE_FILE, verify_listing
 from casemate.store import Digest
 from casemate.store.staging import full_disk_named
@@ -43,6 +45,8 @@ class Delivery:
     reason: str
     origin: str
     reading: Reading
+    accept_markings: bool = False
+    ocr: str = ""
     pack: str = ""
     expect: str = ""
     publisher_key: Path | None = None
@@ -52,11 +56,13 @@ def take_folder(
     desk: Desk, source: Path, *, kind: str, name: str, project: str, marking: str, reason: str, origin: str = "courier",
     modality: str = "imagery", taxonomy: Path | None = None, rename: Mapping[str, str] | None = None,
     exhaustive: Iterable[str] | None = None, licence: str = "", pack: str = "", expect: str = "",
-    publisher_key: Path | None = None, progress: Progress | None = None,
+    publisher_key: Path | None = None, accept_markings: bool = False, ocr: str = "", progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Admit and inspect a courier's folder; clean, it waits for the decision of two people."""
     reading = Reading(modality, taxonomy, rename or {}, exhaustive, licence)
-    delivery = Delivery(kind, name, project, marking, reason, origin, reading, pack, expect, publisher_key)
+    delivery = Delivery(
+        kind, name, project, marking, reason, origin, reading, accept_markings, ocr, pack, expect, publisher_key
+    )
     with desk.act("airlock.in", f"{delivery.kind} {delivery.project}/{delivery.name}"):
         if delivery.kind not in KINDS:
             raise BadInput("kind of delivery", expected=" or ".join(KINDS), found=delivery.kind)
@@ -69,7 +75,8 @@ def take_folder(
             waiting.preparing() as place,
             full_disk_named(desk.site.waiting),
         ):
-            found, facts, content = _examined(desk, admitted, delivery, progress)
+            found, read = _examined(desk, admitted, delivery, marked, progress)
+            content, marked = read.content, read.marking
             prepared = place / "delivery"
             (prepared / OBJECTS).mkdir(parents=True)
             known = {file.path: file.digest for file in content.files}
@@ -81,7 +88,7 @@ def take_folder(
                 **found.facts(),
                 "files": len(manifest.files), "bytes": manifest.size,
                 "notes": sum(x.note for line in found.report.files for x in line.findings),
-                "facts": {**facts, "bytes": manifest.size},
+                "facts": {**read.facts, "bytes": manifest.size}, "parents": list(read.parents),
             }  # fmt: skip
             title = f"{delivery.kind} {delivery.name} from {delivery.origin}"
             return {"state": "waiting", **incoming.wait(desk, waiting, prepared, title, marked, told)}
@@ -106,22 +113,26 @@ def trust_pack(desk: Desk, name: str, *, reason: str) -> dict[str, Any]:
 
 
 def _examined(
-    desk: Desk, admitted: Admitted, delivery: Delivery, progress: Progress | None
-) -> tuple[Inspected, dict[str, Any], Admitted]:
-    """The report of a delivery's inspection, the facts of the entry that it shall become, and what goes into it."""
-    if delivery.pack:
-        return *_pack(desk, admitted, delivery, progress), admitted
-    if delivery.kind == "software":
-        return *_software(desk, admitted, delivery), admitted
+    desk: Desk, admitted: Admitted, delivery: Delivery, marked: Marking, progress: Progress | None
+) -> tuple[Inspected, Read]:
+    """The report of a delivery's inspection, and what it shall become: its facts, its marking, what goes into it."""
+    if delivery.pack or delivery.kind == "software":
+        of = _pack(desk, admitted, delivery, progress) if delivery.pack else _software(desk, admitted, delivery)
+        return of[0], Read(admitted, of[1], marked, ())
     reading = delivery.reading
     allowed = formats_of(delivery.kind, reading.modality) | ARCHIVES.keys()
     found = inspected(desk, admitted, allowed, progress=progress)
     require_clean(found.report)
     content = lay_out(admitted, found.report)
     if delivery.kind == "dataset":
-        return found, reading.read(content.folder, progress=progress), content
+        return found, Read(content, reading.read(content.folder, progress=progress), marked, ())
+    vouched = _publisher(content, delivery.publisher_key)
+    if delivery.kind == "documents":
+        told = Told(reading.licence, delivery.accept_markings, delivery.ocr)
+        read = read_set(desk, content, marked, f"documents {delivery.name}", told, progress=progress)
+        return found, replace(read, facts={**read.facts, **vouched})
     facts = {"licence": reading.licence, "modality": reading.modality, "files": len(content.files)}
-    return found, {**facts, **_publisher(content, delivery.publisher_key)}, content
+    return found, Read(content, {**facts, **vouched}, marked, ())
 
 
 def _publisher(content: Admitted, key: Path | None) -> dict[str, str]:

@@ -24,6 +24,7 @@ from casemate.errors import BadInput, NotAllowed, NotFound, NotTrusted, Refused
 from casemate.factory import locks, passage, peers, receipts
 from casemate.factory.admissible import require_admissible
 from casemate.factory.desk import Desk, Progress
+from casemate.factory.documents import check_set
 from casemate.factory.holdings import Laid, refuse_borrowed, require_theirs
 from casemate.factory.inspecting import formats_of, inspected
 from casemate.factory.releases import RELEASE
@@ -188,6 +189,8 @@ def _inspect(
     if entry.kind == "dataset":
         data = find(modality).data
         counted = data.facts(data.load_labels(tree))
+    if entry.kind == "documents":
+        counted = check_set(tree, (file.path for file in files))
     _require_signed(entry, tree, trust)
     return {
         "id": entry.id, "kind": entry.kind, "name": entry.name, "digest": str(entry.digest), "marking": entry.marking,

@@ -115,7 +115,7 @@ def _of_folder(desk: Desk, placed: Placed) -> list[NewEntry]:
     content = {**facts["facts"], **{key: facts[key] for key in INSPECTION}, "delivery": facts["origin"]}
     new = NewEntry(
         str(facts["kind"]), str(facts["name"]), str(facts["project"]), marking, Digest.parse(str(facts["digest"])),
-        facts=content, id=identifier,
+        tuple(facts.get("parents", ())), content, identifier,
     )  # fmt: skip
     passed = {"peer": "", "direction": "in", "sequence": 0, "order": placed.entry.id, "origin": facts["origin"]}
     name, parents = f"delivery {placed.entry.id[:8]}", (placed.entry.id, identifier)
