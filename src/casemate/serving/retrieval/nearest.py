@@ -25,8 +25,9 @@ from casemate.serving.retrieval.sketches import (
     bits_for,
     cosines,
     differing,
+    pointer,
+    query_sketch,
     query_whole,
-    sketched,
     whole,
 )
 from casemate.serving.retrieval.vector_segments import Segment
@@ -67,9 +68,10 @@ class Field:
         """Take the parts and a query of unit length."""
         self.parts = parts
         self.starts = np.concatenate([[0], np.cumsum([part.segment.rows for part in parts], dtype=np.intp)])
+        self._cuts: list[int] = self.starts.tolist()
         self.count = sum(part.count for part in parts)
         self._exact = query_whole(query_D)
-        self._sketch = sketched(whole(query_D[None]))
+        self._sketch = query_sketch(whole(query_D))
 
     def nearest(self, k: int) -> Scored:
         """The k (at most `K_MAX`) nearest rows, and those that tie with the last of them, in no order."""
@@ -102,9 +104,10 @@ class Field:
         return [range(low, high) for low, high in pairwise(cuts) if high > low]
 
     def _count_bits(self, bits: npt.NDArray[np.int32], span: range) -> npt.NDArray[np.intp]:
+        query = pointer(self._sketch)
         for number in span:
-            part, own = self.parts[number], bits[self.starts[number] : self.starts[number + 1]]
-            differing(part.segment.sketches, self._sketch, own)
+            part, own = self.parts[number], bits[self._cuts[number] : self._cuts[number + 1]]
+            differing(part.segment.pointer, len(own), query, pointer(own))
             if part.hidden is not None:
                 np.copyto(own, _OUT, where=part.hidden)
         return np.bincount(bits[self.starts[span.start] : self.starts[span.stop]], minlength=_OUT + 1)

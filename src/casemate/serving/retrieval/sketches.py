@@ -56,6 +56,11 @@ def sketched(whole_ND: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
     return out
 
 
+def query_sketch(whole_D: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
+    """The sketch of one vector, uint8 (64,): the same bits as `sketched`, without BLAS."""
+    return np.packbits(np.einsum("d,db->b", whole_D.astype(np.float32), _signs(len(whole_D))) > 0)
+
+
 def query_whole(unit_D: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """A query as whole numbers in float64, finer than rows are kept."""
     return np.asarray(np.rint(unit_D * _QUERY_UNIT))
@@ -63,7 +68,7 @@ def query_whole(unit_D: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def cosines(whole_ND: npt.NDArray[np.int16], query_D: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     """Cosines of kept rows and a `query_whole`: an exact sum, rounded once to float32."""
-    sums = whole_ND.astype(np.float64) @ query_D
+    sums = np.einsum("nd,d->n", whole_ND, query_D)  # not BLAS: its threads and ours would wait for one another
     return np.asarray(sums / float(UNIT * _QUERY_UNIT), dtype=np.float32)
 
 
@@ -73,11 +78,19 @@ def bits_for(cosine: float) -> int:
     return min(BITS, math.ceil(BITS * share + _SLACK_SD * math.sqrt(BITS * share * (1 - share))))
 
 
-def differing(sketches: npt.NDArray[np.uint8], query: npt.NDArray[np.uint8], out: npt.NDArray[np.int32]) -> None:
-    """Write to `out` in how many bits each of the contiguous `sketches` differs from the query's."""
-    faiss: Any = import_module("faiss")  # late: it takes 0.1 s; by name: its stubs don't know `hammings`
-    pointer = faiss.swig_ptr
-    faiss.hammings(pointer(query), pointer(sketches), 1, len(sketches), SKETCH_BYTES, pointer(out))
+def pointer(array: npt.NDArray[Any]) -> Any:
+    """Where a contiguous array begins, for `differing`; the caller keeps the array."""
+    return _faiss().swig_ptr(array)
+
+
+def differing(sketches: Any, rows: int, query: Any, out: Any) -> None:
+    """Write to int32 `out` in how many bits each of `rows` contiguous sketches differs from the query's (pointers)."""
+    _faiss().hammings(query, sketches, 1, rows, SKETCH_BYTES, out)
+
+
+@cache
+def _faiss() -> Any:
+    return import_module("faiss")  # late: it takes 0.1 s; by name: its stubs don't know `hammings`
 
 
 @cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from casemate.errors import BadInput
 from casemate.serving.retrieval.mapped import mapped
-from casemate.serving.retrieval.sketches import SKETCH_BYTES, sketched, unit_rows, whole
+from casemate.serving.retrieval.sketches import SKETCH_BYTES, pointer, sketched, unit_rows, whole
 from casemate.serving.retrieval.vector_list import ListedFile, ListedSegment
 from casemate.store.digest import Digest
 
@@ -50,6 +51,11 @@ class Segment:
     def live(self) -> int:
         """Rows that are not dead."""
         return self.listed.rows - self.listed.dead_rows
+
+    @cached_property
+    def pointer(self) -> Any:
+        """Where its sketches begin, for `sketches.differing`."""
+        return pointer(self.sketches)
 
     def live_rows(self) -> npt.NDArray[np.intp]:
         """The numbers of the live rows."""

@@ -123,6 +123,11 @@ class Vectors:
         parts = [segment.keys[segment.live_rows()] for segment in self.segments]
         return np.concatenate(parts) if parts else np.empty(0, "S1")
 
+    @cached_property
+    def parts(self) -> list[Part]:
+        """What of it takes part in a search that allows everything."""
+        return [Part(segment, segment.dead, segment.live) for segment in self.segments]
+
     def mask(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Which of `self.keys` are among `keys`, for `allowed`."""
         sought = as_keys(list(keys), self.folder)
@@ -166,7 +171,7 @@ def search_shards(
 
 def _parts(shard: Vectors, allowed: npt.NDArray[np.bool_] | None) -> list[Part]:
     if allowed is None:
-        return [Part(segment, segment.dead, segment.live) for segment in shard.segments]
+        return shard.parts
     if allowed.shape != (len(shard),) or allowed.dtype != np.bool_:
         found = f"{allowed.dtype} {allowed.shape}"
         raise BadInput(shard.folder, expected=f"a mask of {len(shard)} keys", found=found)
