@@ -186,7 +186,8 @@ def _count(what: str, sign: str, limit: int, found: int | None) -> Reason:
 
 def _metric(rule: MetricRule, scores: Scores) -> Reason:
     found = scores.figure(rule.metric).end(rule.on)
-    expected = bound(">=" if rule.at_least else "<=", rule.threshold)
+    whole = rule.threshold >= 2 and rule.threshold.is_integer()  # a count, and not a share
+    expected = bound(">=" if rule.at_least else "<=", int(rule.threshold) if whole else rule.threshold)
     name = metric_name(rule.metric, on=rule.on)
     if rule.dataset is not None and rule.dataset != scores.dataset:
         on = f" on {rule.dataset.hex[:_SHOWN_HEX]}", f" sur {rule.dataset.hex[:_SHOWN_HEX]}"
