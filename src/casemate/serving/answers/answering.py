@@ -93,7 +93,7 @@ async def answer(
     context = _context(question, admitted, engine, grounding)
     marking = Marking.join_all(own, (citation.marking for citation in context.citations))
     filters = Filters(context.system, grounding.policy, question.language)
-    yield Passages(context.citations, context.left_out)
+    yield Passages(context.citations, context.left_out, marking)
     for told in context.notes:
         yield told
     draft = _Draft()

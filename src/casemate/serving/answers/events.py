@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from casemate.markings import Marking
 from casemate.serving.engines import Usage
 from casemate.serving.retrieval.passages import Box, Passage
 
-__all__ = ["Answer", "Citation", "Done", "Event", "Note", "Passages", "Sentence", "cite"]
+PASTED: Final = "pasted"  # where a document set's identifier would stand
+
+__all__ = ["PASTED", "Answer", "Citation", "Done", "Event", "Note", "Passages", "Sentence", "cite"]
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,14 @@ def cite(number: int, passage: Passage, *, title: str, text: str) -> Citation:
 
 @dataclass(frozen=True)
 class Passages:
-    """What was put before the engine, in its order; `left_out` did not fit into its context."""
+    """What was put before the engine, in its order; `left_out` did not fit into its context.
+
+    `marking` is that of the whole answer where it is fixed by now, so that a stream can say it before its first word.
+    """
 
     citations: tuple[Citation, ...]
     left_out: int = 0
+    marking: Marking | None = None
     kind: ClassVar[str] = "passages"
 
     def to_json(self) -> dict[str, Any]:
@@ -128,8 +134,8 @@ class Answer:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Identifiers of the document sets whose passages were put before the engine, in order."""
-        return tuple(dict.fromkeys(citation.entry for citation in self.citations))
+        """Identifiers of the document sets whose passages were put before the engine, in order; a pasted text is none."""
+        return tuple(dict.fromkeys(c.entry for c in self.citations if c.entry != PASTED))
 
     def to_json(self) -> dict[str, Any]:
         """The answer as JSON-ready facts."""
