@@ -119,8 +119,8 @@ class FairQueue(Generic[_Item]):
     def _forget(self) -> None:
         """Drop who would begin again at the floor anyway, so that what is remembered stays small."""
         for name, share in list(self._shares.items()):
-            idle = [who for who, flow in share.people.items() if not flow.waiting and flow.at <= share.floor]
-            for who in idle:
-                del share.people[who]
-            if not share.people and share.at <= self._floor:
+            if not share.waits and share.at <= self._floor:
                 del self._shares[name]
+                continue
+            for who in [who for who, flow in share.people.items() if not flow.waiting and flow.at <= share.floor]:
+                del share.people[who]
