@@ -90,9 +90,12 @@ class Told:
         self.asked += 1
         return self.asked
 
-    def start(self, number: int, body: Mapping[str, Any], listener: Callable[[dict[str, Any]], None]) -> None:
-        assert body["temperature"] == 0.0
-        said = self.rule("\n".join(message["content"] for message in body["messages"]))
+    def start(
+        self, number: int, body: Mapping[str, Any], listener: Callable[[dict[str, Any]], None], *, reuse: str
+    ) -> None:
+        assert (body["temperature"], reuse) == (0.0, "evaluation")
+        told = [message["content"] for message in body["messages"]]
+        said = self.rule("\n".join([told[0], *told[1:][-1:]]))
         for piece in (said[: len(said) // 2], said[len(said) // 2 :]):
             listener({"id": number, "content": piece})
         listener({"id": number, "end": True})

@@ -137,8 +137,9 @@ def test_an_evaluation_that_was_stopped_asks_only_what_it_has_no_answer_to(
 
 def test_an_engine_that_fails_ends_the_evaluation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     class Dies(Told):
-        def start(self, number: int, body: Any, listener: Any) -> None:
+        def start(self, number: int, body: Any, listener: Any, *, reuse: str) -> None:
             assert body
+            assert reuse
             listener({"id": number, "error": "died"})
 
     with_chat(monkeypatch, Dies(knows))

@@ -35,7 +35,8 @@ class Posed:
     def ask(self) -> Ask:
         """What is put before the model."""
         q = self.question
-        return Ask(q.id, prompts.user(q.question, self.passages, q.language), prompts.system(q.language))
+        told = prompts.user(q.question, self.passages, q.language)
+        return Ask(q.id, told, prompts.system(q.language), prompts.examples(q.language))
 
 
 def pose(task: Task) -> list[Posed]:

@@ -1,8 +1,9 @@
 """Asking a chat model: one question after the other, each answer kept at once.
 
-Rules. Temperature 0, so that the same model on the same machine answers the same. Answers lie in `checkpoints/`, by the
-digest of what was asked: an evaluation that was stopped asks only what it has no answer to. Nothing of them leaves the
-work folder but the samples of the report.
+Rules. Temperature 0, so that the same model on the same machine answers the same (the beginning that questions share is
+computed once, and its rounding may turn a near tie where an evaluation was resumed). Answers lie in `checkpoints/`, by
+the digest of what was asked: an evaluation that was stopped asks only what it has no answer to. Nothing of them leaves
+the work folder but the samples of the report.
 """
 
 from __future__ import annotations
@@ -21,16 +22,19 @@ FILE = "answers.jsonl"
 
 @dataclass(frozen=True)
 class Ask:
-    """What is put before a model: a system message (or none), and the user's."""
+    """What is put before a model: a system message (or none), examples of exchanges, and the user's message."""
 
     id: str
     user: str
     system: str = ""
+    examples: tuple[tuple[str, str], ...] = ()
 
     @property
     def messages(self) -> list[dict[str, str]]:
         """As chat models read them."""
         told = [{"role": "system", "content": self.system}] if self.system else []
+        for asked, answered in self.examples:
+            told += [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
         return [*told, {"role": "user", "content": self.user}]
 
 

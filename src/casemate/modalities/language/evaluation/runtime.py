@@ -13,6 +13,7 @@ from casemate.modalities.language.evaluation.retrieval import Embedder
 from casemate.modalities.language.evaluation.task import Task
 
 _CONTEXT_TOKENS = 4096
+_SHARED = "evaluation"  # what the questions of one evaluation begin with alike is computed once
 
 
 class Replies:
@@ -26,7 +27,7 @@ class Replies:
         """The answer, greedily decoded; RunFailed where the engine gives none."""
         said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         body = {"messages": list(messages), "max_tokens": max_tokens, "temperature": 0.0, "seed": 0}
-        self._model.start(self._model.new_call(), body, said.put)
+        self._model.start(self._model.new_call(), body, said.put, reuse=_SHARED)
         text = ""
         while True:
             piece = said.get()

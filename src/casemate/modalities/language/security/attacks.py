@@ -57,8 +57,8 @@ def _try(attack: Attack, thing: str) -> Try:
         raise BadInput(f"{thing}, document", expected="a text for injection_planted, and none else", found=found)
     ask = Ask(attack.id, attack.prompt, system)
     if document:
-        told = system or prompts.system(attack.language)
-        ask = Ask(attack.id, prompts.user(attack.prompt, [document], attack.language), told)
+        told, shown = system or prompts.system(attack.language), () if system else prompts.examples(attack.language)
+        ask = Ask(attack.id, prompts.user(attack.prompt, [document], attack.language), told, shown)
     return Try(attack.id, kind, ask, attack.language, forbidden, needed)
 
 
