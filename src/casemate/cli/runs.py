@@ -17,23 +17,30 @@ from casemate.cli.options import Caller, acting, facts, table
 @click.option("--project", required=True, help="Project that it belongs to.")
 @click.option("--modality", default="imagery", show_default=True)
 @click.option("--recipe", default="fine_tune", show_default=True, help="How; 'casemate doctor' lists recipes.")
+@click.option(
+    "--base", metavar="MODEL", help="Start from this model of the catalog, which has come in or was trained here."
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a parameter of the recipe.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--executor", help="Where it runs: inline or local; the site's default when absent.")
 @click.option(
-    "--processes", type=click.IntRange(1), help="Processes, through torchrun; one a core, up to 4, if absent."
+    "--processes",
+    type=click.IntRange(1),
+    help="Processes, through torchrun; one a GPU, or one a core up to 4, if absent.",
 )
+@click.option("--gpus", type=click.IntRange(0), default=0, show_default=True, help="GPUs that the run takes in all.")
 @acting
 def train(
-    caller: Caller, datasets: tuple[str, ...], name: str, project: str, modality: str, recipe: str,
-    settings: tuple[str, ...], seed: int, executor: str | None, processes: int | None,
+    caller: Caller, datasets: tuple[str, ...], name: str, project: str, modality: str, recipe: str, base: str | None,
+    settings: tuple[str, ...], seed: int, executor: str | None, processes: int | None, gpus: int,
 ) -> None:  # fmt: skip
-    """Train a model on DATASETS; its marking is the join of theirs."""
+    """Train a model on DATASETS; its marking is the join of theirs, and of the base model's."""
     factory = caller.factory()
     with caller.progress(f"train {name}") as progress:
         entry = factory.train(
-            datasets, name=name, project=project, modality=modality, recipe=recipe, seed=seed, executor=executor,
-            processes=processes or spread(), settings=dict(setting(pair) for pair in settings), progress=progress,
+            datasets, name=name, project=project, modality=modality, recipe=recipe, base=base, seed=seed,
+            executor=executor, processes=processes or gpus or spread(), gpus=gpus,
+            settings=dict(setting(pair) for pair in settings), progress=progress,
         )  # fmt: skip
     caller.emit(entry, lambda: facts(entry))
 

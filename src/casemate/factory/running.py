@@ -33,10 +33,10 @@ class Order:
     executor: str
 
 
-def resources(desk: Desk, processes: int = 1) -> Resources:
+def resources(desk: Desk, processes: int = 1, *, gpus: int = 0) -> Resources:
     """What a run may take of this site; threads are shared out over the processes."""
     threads = max(1, desk.site.threads // processes)
-    return Resources(processes, threads, 0, desk.site.settings.compute.time_limit_s)
+    return Resources(processes, threads, gpus, desk.site.settings.compute.time_limit_s)
 
 
 def place(desk: Desk, order: Order) -> Run:

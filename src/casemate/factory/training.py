@@ -1,9 +1,16 @@
-"""Verbs on training and runs."""
+"""Verbs on training and runs.
+
+Rules. A model learns from data sets, and may start from another model, its base: an entry that the person may read, of
+the same modality. Both are inputs of the plan by their digests, and parents of what is made: its marking is the join of
+all of theirs. What a model says of itself under `entry` in its `model.json` are facts of its entry.
+"""
 
 from __future__ import annotations
 
+import json
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from casemate.catalog import Entry, NewEntry, Run
@@ -16,6 +23,9 @@ from casemate.factory.reading import entry_row
 from casemate.modalities import find
 from casemate.store import get_manifest, put_folder
 
+BASE = "base"  # the name of the input that a run starts from
+_ENTRY_FACTS = frozenset({"task", "parameters", "tokenizer", "base"})
+
 
 def train(
     desk: Desk,
@@ -25,17 +35,23 @@ def train(
     project: str,
     modality: str = "imagery",
     recipe: str = "fine_tune",
+    base: str | None = None,
     seed: int = 0,
     executor: str | None = None,
     processes: int = 1,
+    gpus: int = 0,
     settings: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Train a model on data sets; its marking is the join of theirs and the project's."""
+    """Train a model on data sets, and from a base model if any; its marking is the join of theirs and the project's."""
     with desk.act("train", f"model {project}/{name}"):
         inputs = _inputs(desk, datasets, modality)
-        parameters = find(modality).module("recipes").find(recipe)(**(settings or {})).to_parameters()
-        of = running.resources(desk, processes)
+        changes = dict(settings or {})
+        if base is not None:
+            inputs[BASE] = _base(desk, base, modality)
+            changes.setdefault("start", f"input:{BASE}")
+        parameters = find(modality).module("recipes").find(recipe)(**changes).to_parameters()
+        of = running.resources(desk, processes, gpus=gpus)
         plan = running.frozen("train", modality, recipe, inputs, parameters, seed=seed, of=of)
         marking = running.join_of(list(inputs.values()), desk.project_marking(project))
         order = running.Order(plan, inputs, project, marking, name, executor or desk.site.settings.compute.executor)
@@ -52,6 +68,7 @@ def _trained(desk: Desk, run: Run, progress: Progress | None) -> Entry:
         raise BadInput(f"outputs of run {run.id}", expected=digest, found=manifest.digest)
     plan = running.plan_of(desk, run)
     facts = {
+        **_told(workdir / "outputs" / "model.json"),
         "modality": plan.modality, "recipe": plan.recipe, "seed": plan.seed, "code_version": plan.code_version,
         "plan": str(run.plan_digest), "run": run.id, "bytes": sum(file.size for file in manifest.files),
         "machine": f"{platform.machine()}, {plan.resources.processes} × {plan.resources.threads} threads",
@@ -121,6 +138,23 @@ def _inputs(desk: Desk, datasets: Sequence[str], modality: str) -> dict[str, Ent
     if len({entry.id for entry in found}) != len(found):
         raise BadInput("data sets", expected="each once", found=", ".join(datasets))
     return {f"dataset-{number}": entry for number, entry in enumerate(found, 1)}
+
+
+def _base(desk: Desk, text: str, modality: str) -> Entry:
+    """The model that a run starts from."""
+    found = desk.view.find(text, kind="model")
+    if found.facts.get("modality") != modality:
+        raise BadInput(f"base model {found.name}", expected=f"modality {modality}", found=found.facts.get("modality"))
+    get_manifest(desk.store, found.digest)
+    return found
+
+
+def _told(description: Path) -> dict[str, str | int]:
+    """The facts that a model tells of itself, where it tells any: known names, text and whole numbers alone."""
+    if not description.is_file():
+        return {}
+    told = json.loads(description.read_bytes()).get("entry", {})
+    return {name: told[name] for name in sorted(_ENTRY_FACTS & told.keys()) if type(told[name]) in {str, int}}
 
 
 def _row(desk: Desk, found: Run) -> dict[str, Any]:

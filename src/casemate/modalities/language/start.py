@@ -57,8 +57,7 @@ class Start:
 
             facts = self.settings
             lora = LoraConfig(
-                r=facts.lora_rank, lora_alpha=facts.lora_alpha,  # type: ignore[arg-type]  # it may be any number
-                lora_dropout=facts.lora_dropout,
+                r=facts.lora_rank, lora_alpha=facts.lora_alpha, lora_dropout=facts.lora_dropout,
                 target_modules=list(LORA_LAYERS), task_type="CAUSAL_LM",
             )  # fmt: skip
             torch.manual_seed(self.seed)
