@@ -77,3 +77,8 @@ def fresh(tmp_path: Path) -> Iterator[Callable[..., Place]]:
     yield make
     for context in open_ones:
         context.__exit__(None, None, None)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

@@ -12,11 +12,6 @@ from tests.console.conftest import Place
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
     return answer.status_code, dict(answer.headers), answer.content
 

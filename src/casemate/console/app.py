@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -42,10 +42,10 @@ def routed(console: Console) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as ends:
-            for end in console.ends:
-                ends.push_async_callback(end)
+        try:
             yield
+        finally:
+            await console.pool.close()
 
     app = FastAPI(
         title="Casemate", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan,
@@ -80,7 +80,7 @@ async def _asked(console: Console, route: Route, request: Request) -> Ask[Any]:
         return Ask(console, request, who, None, None)  # type: ignore[arg-type]  # only routes that ask for nobody
     guest = who.guest
     if route.scopes and not guest.may(*route.scopes):
-        raise Fault(403, "missing_scope", f"This key lacks the scope {' or '.join(route.scopes)}.")
+        raise faults.missing_scope(*route.scopes)
     body = None
     if route.body is not None:
         data = await bodies.received(request, most_bytes=console.bounds.json_bytes)

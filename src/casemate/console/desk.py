@@ -20,8 +20,11 @@ from casemate.console.buckets import Buckets
 from casemate.console.tally import Tally
 from casemate.factory import Factory
 from casemate.factory.access import Entrance, Guest
+from casemate.factory.models import new_pool
 from casemate.markings import Marking
+from casemate.serving.pool import EnginePool
 
+# A request says the marking of what it sends by the header of the same name.
 MARKING, RELEASE, CEILING = "X-Casemate-Marking", "X-Casemate-Release", "X-Casemate-Ceiling"
 _B = TypeVar("_B")
 _T = TypeVar("_T")
@@ -46,12 +49,14 @@ class Console:
     bounds: Bounds = field(default_factory=Bounds)
     clock: Callable[[], float] = time.monotonic
     tally: Tally = field(default_factory=Tally)
-    ends: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+    pool: EnginePool = field(init=False)
     requests: Buckets = field(init=False)
     strangers: Buckets = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the buckets that the bounds say."""
+        """Make what the site's settings and the bounds say."""
+        desk = self.entrance.opened_by
+        self.pool = new_pool(desk.site, now=desk.now)
         self.requests = Buckets(self.bounds.requests_a_minute, self.clock)
         self.strangers = Buckets(self.bounds.wrong_keys_a_minute, self.clock)
 
@@ -89,8 +94,9 @@ class Ask(Generic[_B]):
         return await run_sync(verb)
 
     def mark(self, text: str | None, thing: str) -> Marking:
-        """The marking that was declared for what was sent; the highest that its sender may have read where none was."""
-        return self.guest.top if text is None else self.desk.admitted_marking(text, thing)
+        """The marking declared for what was sent, by `text` or in the header; else the highest its sender may read."""
+        said = self.request.headers.get(MARKING) if text is None else text
+        return self.guest.top if said is None else self.desk.admitted_marking(said, thing)
 
     def json(
         self, content: Mapping[str, Any], *, marking: Marking, releases: Iterable[str] = (), status: int = 200

@@ -68,6 +68,11 @@ def unsupported(what: str, instead: str, *, param: str | None = None) -> Fault:
     return Fault(Refused.http_status, "not_supported", f"{what} is not supported: {instead}", param=param)
 
 
+def missing_scope(*scopes: str) -> Fault:
+    """The answer to a key that was not made for this."""
+    return Fault(Refused.http_status, "missing_scope", f"This key lacks the scope {' or '.join(scopes)}.")
+
+
 def no_key() -> Fault:
     """The one answer to a secret that opens nothing, or to none."""
     message = "No API key in force was given: send 'Authorization: Bearer <secret>' ('casemate apikey new' makes one)."

@@ -1,8 +1,8 @@
 """The routes, one file for each part of OpenAI's API; each a function of an `Ask`, listed here in one table."""
 
 from casemate.console.desk import Route
-from casemate.console.routes import models, state
+from casemate.console.routes import chat, models, state
 
 __all__ = ["ROUTES"]
 
-ROUTES: tuple[Route, ...] = (*state.ROUTES, *models.ROUTES)
+ROUTES: tuple[Route, ...] = (*state.ROUTES, *models.ROUTES, *chat.ROUTES)
