@@ -43,6 +43,7 @@ FORMATS = {
                     "",
                     "txt",
                     "md",
+                    "markdown",
                     "names",
                     "data",
                     "yaml",
@@ -59,6 +60,8 @@ FORMATS = {
                 }
             ),
         ),
+        Format("eml", "eml_message", frozenset({"eml"})),
+        Format("msg", "outlook_message", frozenset({"msg"})),
         Format("html", "html_page", frozenset({"html", "htm"})),
         Format("safetensors", "safetensors_file", frozenset({"safetensors"})),
         Format("onnx", "onnx_graph", frozenset({"onnx"})),
@@ -87,11 +90,13 @@ ARCHIVES = {
         Format("zstd", "unpack", frozenset({"zst", "tzst"})),
     )
 }
+# Scanned, and what is attached to them taken out and inspected as files of their own; they are kept as they are.
+MAILS = frozenset({"eml", "msg"})
 # What each kind of delivery may hold: everything else is refused, however harmless.
 _TEXTS = frozenset({"json", "geojson", "json lines", "xml", "csv", "text", "html"})
 IMAGERY = frozenset({"png", "jpeg", "tiff", "webp", "json", "geojson", "xml", "csv", "text"})
 SPEECH = frozenset({"wav", "flac", "ogg", "mp3", "json", "json lines", "csv", "text"})
-DOCUMENTS = frozenset({"pdf", "ooxml", "odf", "html", "png", "jpeg", "tiff", "parquet"}) | _TEXTS
+DOCUMENTS = frozenset({"pdf", "ooxml", "odf", "html", "png", "jpeg", "tiff", "parquet"}) | MAILS | _TEXTS
 MODEL = frozenset({"safetensors", "onnx", "gguf", "npy", "npz", "json", "json lines", "csv", "text", "png", "html"})
 
 # Readers of images open these along with an image, by name, and would take data from them that nobody looked at.
@@ -143,6 +148,7 @@ _MARKUP = (
     ("html", re.compile(rb"<html[\s>]|<!doctype\s+html|<script[\s>]", re.IGNORECASE)),
 )
 _XML = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s/>])")
+_HEADERS = re.compile(rb"[!-9;-~]+:[^\n]*\n")  # the first of a mail, RFC 5322
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -156,20 +162,26 @@ def sniff(head: bytes, path: str) -> str:
     """The type that a file's first bytes say it is; a name only tells one kind of text from another."""
     for name, magic in _MAGIC:
         if magic.match(head):
-            return _sniff_zip(path) if name == "zip" else name
+            return _sniff_container(name, path)
     if _NOT_TEXT.search(head):
         return UNKNOWN
     end = ending(path)
     if not head and not any(end in FORMATS[name].endings for name in _TEXTS):
         return "empty file"
-    markup = _sniff_markup(head) if end != "md" else None
+    if end == "eml" and _HEADERS.match(head):
+        return "eml"
+    markup = _sniff_markup(head) if end not in {"md", "markdown"} else None
     if _VIRTUAL.search(head):
         markup = "GDAL virtual raster, which points to other files"
     return markup or next((name for name in sorted(_TEXTS) if end in FORMATS[name].endings), "text")
 
 
-def _sniff_zip(path: str) -> str:
-    """Which format that is a ZIP archive underneath a name claims; the scanner of that format holds it to its word."""
+def _sniff_container(name: str, path: str) -> str:
+    """Which format that is a container underneath a name claims; the scanner of that format holds it to its word."""
+    if name == "Microsoft compound file" and ending(path) == "msg":
+        return "msg"
+    if name != "zip":
+        return name
     return next((name for name in ("npz", "ooxml", "odf") if ending(path) in FORMATS[name].endings), "zip")
 
 

@@ -1,8 +1,9 @@
 """A delivery as its readers want it: archives replaced by what they held.
 
 Rules. An archive becomes a folder of its name; an archive that is all that arrived becomes the root. A single
-compressed file becomes the file that it held, in the same folder. Files are linked, not copied, beside the quarantine
-that holds them; no two may take one place. Only what an inspection found clean is laid out.
+compressed file becomes the file that it held, in the same folder. A mail stays as it is, with what is attached. Files
+are linked, not copied, beside the quarantine that holds them; no two may take one place. Only what an inspection found
+clean is laid out.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _placed(report: InspectionReport) -> dict[str, InspectedFile]:
     alone = sum(not line.inside for line in report.files) == 1
     placed: dict[str, InspectedFile] = {}
     for line in report.files:
-        if line.type in formats.ARCHIVES:
+        if line.type in formats.ARCHIVES or _attached(line, lines):
             continue
         path = _path(line, lines, alone=alone)
         other = placed.setdefault(path, line)
@@ -59,6 +60,15 @@ def _placed(report: InspectionReport) -> dict[str, InspectedFile]:
         if path in folders:
             raise InspectionRefused(line.path, expected="a place of its own once unpacked", found="a folder there")
     return placed
+
+
+def _attached(line: InspectedFile, lines: dict[str, InspectedFile]) -> bool:
+    """Whether a file came out of a mail, however deep: it stays in it."""
+    while line.inside:
+        line = lines[line.inside]
+        if line.type in formats.MAILS:
+            return True
+    return False
 
 
 def _parents(path: str) -> list[str]:

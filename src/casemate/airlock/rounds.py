@@ -2,7 +2,8 @@
 
 Rules. In each round every file is read by the scanners of a child, and by the antivirus where there is one; an archive
 in which nothing was found is unpacked beside the quarantine, and its members make the next round. The archive is
-refused if any member is. Archives are at most so many deep, and share one budget.
+refused if any member is. Archives are at most so many deep, and share one budget. What is attached to a mail is taken
+out like the members of an archive.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from casemate.airlock import formats, scanners
 from casemate.airlock.clamav import NAME as CLAMAV
 from casemate.airlock.clamav import ClamAV
 from casemate.airlock.copying import AdmittedFile
+from casemate.airlock.mail_rules import ATTACHED
 from casemate.airlock.pool import Answer, Child, Crew, Order
 from casemate.airlock.report import HOLDS_REFUSED, Finding, InspectedFile
 from casemate.airlock.unpack import Archive, Budget, Unpacked, unpack
@@ -75,7 +77,7 @@ class Rounds:
             self.lines[w.path] = line
             for mark in re.finditer(_MEMBER, w.path):
                 self._like_members.setdefault(w.path[: mark.end()], w.path)
-            if line.clean and line.type in formats.ARCHIVES:
+            if line.clean and _holds_files(line):
                 archives.append(line)
         return archives
 
@@ -157,6 +159,13 @@ class Rounds:
     def _add(self, line: InspectedFile, finding: Finding) -> None:
         now = self.lines[line.path]
         self.lines[line.path] = replace(now, findings=(*now.findings, finding))
+
+
+def _holds_files(line: InspectedFile) -> bool:
+    """Whether there is something to take out of a file: an archive, or a mail with files attached."""
+    return line.type in formats.ARCHIVES or (
+        line.type in formats.MAILS and any(finding.rule == ATTACHED for finding in line.findings)
+    )
 
 
 def worth_starting(files: Sequence[AdmittedFile]) -> int:

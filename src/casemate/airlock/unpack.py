@@ -28,6 +28,7 @@ from typing import Any, Self
 
 from casemate.airlock.archives import BadArchiveError
 from casemate.airlock.copying import AdmittedFile
+from casemate.airlock.formats import MAILS
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.member_names import MemberNames, is_litter
 from casemate.airlock.pool import BrokenScannerError, environment, epitaph
@@ -160,10 +161,10 @@ class _Writer:
             while left:
                 left = left[os.write(self._fd, left) :]
 
-    def end(self) -> None:
-        """The archive ends; BadArchiveError where nothing came out."""
+    def end(self, *, empty: bool) -> None:
+        """The archive ends; BadArchiveError where nothing came out and it may not be `empty`."""
         self.close()
-        if not self.files:
+        if not self.files and not empty:
             raise BadArchiveError("at least one file in the archive", "none")
 
     def close(self) -> None:
@@ -217,7 +218,7 @@ class _Child:
             elif "refused" in said:
                 raise _refusal(said["refused"])
             elif said.get("members") == count:
-                writer.end()
+                writer.end(empty=self._archive.type in MAILS)  # all that a message holds may be other messages
                 return
             elif isinstance(said.get("versions"), dict):
                 self.versions = {_text(name): _text(version) for name, version in said["versions"].items()}

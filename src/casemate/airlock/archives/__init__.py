@@ -22,6 +22,8 @@ _MODULES = {
     "bzip2": "compressed",
     "xz": "compressed",
     "zstd": "compressed",
+    "eml": "mail",
+    "msg": "outlook_message",
 }
 
 
@@ -53,5 +55,5 @@ class Reader(Protocol):
 
 
 def reader_of(type_name: str) -> Reader:
-    """The reader of a type of `formats.ARCHIVES`."""
+    """The reader of a type of `formats.ARCHIVES`, or of `formats.MAILS`."""
     return cast("Reader", importlib.import_module(f"casemate.airlock.archives.{_MODULES[type_name]}"))

@@ -21,7 +21,7 @@ from casemate.airlock.report import Finding
 from casemate.airlock.zips import NotStrictError, open_strict
 
 READS_EVERY_FILE = True
-_TEXTS = frozenset({"text", "csv", "json", "json lines", "geojson", "xml", "html"})
+_TEXTS = frozenset({"text", "csv", "eml", "json", "json lines", "geojson", "xml", "html"})
 _PIECE_BYTES = 1 << 20
 _OFFICE_PARTS = (
     "word/", "xl/sharedStrings.xml", "xl/worksheets/", "xl/comments", "ppt/slides/", "ppt/notesSlides/", "docProps/",
