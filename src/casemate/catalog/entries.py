@@ -28,7 +28,7 @@ from casemate.store.digest import Digest
 
 KINDS = (
     "dataset", "documents", "model", "software", "report", "approval", "release", "revocation", "policy",
-    "order", "bundle", "receipt", "trust", "lowering", "spill", "recall",
+    "order", "bundle", "receipt", "trust", "lowering", "spill", "recall", "answer",
 )  # fmt: skip
 LOWERED = -1  # the place of a link from a lowered copy to what it was lowered from
 LOWERING_ROLES = frozenset({"officer", "sponsor"})

@@ -14,12 +14,14 @@ import click
 from casemate import __version__
 from casemate.cli import (
     airlock,
+    ask,
     catalog,
     data,
     demo,
     diode,
     docs,
     gates,
+    index,
     packs,
     people,
     runs,
@@ -42,7 +44,24 @@ def root() -> None:
     """Group of all commands."""
 
 
-for module in (site, people, data, docs, airlock, packs, diode, runs, gates, scenes, serve, catalog, spills, demo):
+for module in (
+    site,
+    people,
+    data,
+    docs,
+    index,
+    ask,
+    airlock,
+    packs,
+    diode,
+    runs,
+    gates,
+    scenes,
+    serve,
+    catalog,
+    spills,
+    demo,
+):
     for command in module.COMMANDS:
         root.add_command(command)
 

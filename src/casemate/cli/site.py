@@ -66,11 +66,11 @@ def verify(caller: Caller) -> None:
 
 @click.group()
 def policy() -> None:
-    """The site's signed policies: markings, gates, trust."""
+    """The site's signed policies: markings, gates, trust, exchange; and the assistant's prompts."""
 
 
 @policy.command("show")
-@click.argument("name", type=click.Choice(["markings", "gates", "gates-language", "trust", "exchange"]))
+@click.argument("name", type=click.Choice(["markings", "gates", "gates-language", "trust", "exchange", "prompts"]))
 @acting
 def policy_show(caller: Caller, name: str) -> None:
     """Print a policy as it is in force."""
@@ -79,7 +79,7 @@ def policy_show(caller: Caller, name: str) -> None:
 
 
 @policy.command("set")
-@click.argument("name", type=click.Choice(["markings", "gates", "gates-language", "exchange"]))
+@click.argument("name", type=click.Choice(["markings", "gates", "gates-language", "exchange", "prompts"]))
 @click.argument("file", type=EXISTING)
 @click.option("--reason", required=True, help="Why it changes; it goes into the journal.")
 @acting

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from casemate.factory import (
     access,
+    answers_kept,
+    assistant,
     crossing,
     datasets,
     deliveries,
@@ -29,6 +31,7 @@ from casemate.factory import (
     receipts,
     releases,
     reporting,
+    searching,
     serving,
     spills,
     taking,
@@ -118,7 +121,20 @@ class Factory(Desk):
     revoke = releases.revoke
 
     detect = serving.detect
+
+    ask = assistant.ask
+    summarise = assistant.summarise
+    translate = assistant.translate
+    minutes = assistant.minutes
+    redact = assistant.redact
+    classify = assistant.classify
+    kept_answer = answers_kept.read
     usable = offers.usable
+
+    search = searching.search
+    index_status = searching.index_status
+    freshen = searching.freshen
+    rebuild_index = searching.rebuild_index
 
     entries = reading.entries
     show = reading.show

@@ -70,6 +70,8 @@ def projects(desk: Desk) -> list[dict[str, Any]]:
 def policy_text(desk: Desk, name: str) -> str:
     """The TOML of a policy in force."""
     with desk.act("policy.show", f"policy {name}"):
+        if name == "prompts":
+            return policies.read_prompts(desk.view, desk.store, desk.officer).text
         return policies.text_of(desk.store, policies.latest(desk.view, name)).decode()
 
 

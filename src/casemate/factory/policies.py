@@ -18,6 +18,7 @@ from casemate.catalog import Catalog, Entry, NewEntry, Reader, Sign, View, proje
 from casemate.errors import BadInput, BadSignature, NotFound
 from casemate.gates import GatePolicy, load_policy, sign_policy
 from casemate.markings import Policy
+from casemate.serving.answers.prompts import PROMPTS_TYPE, Prompts
 from casemate.signing import Envelope, PublicKey, Signer, Trust, load_trust, sign_trust
 from casemate.signing.verify import verify
 from casemate.store import Digest, ObjectStore, get_bytes, put_bytes
@@ -26,8 +27,8 @@ from casemate.store.staging import full_disk_named
 MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
 SITE_PROJECT = projects.SITE_PROJECT
 GATES = ("gates", "gates-language")  # the first is for every modality without a policy of its own
-NAMES = ("markings", *GATES, "trust", "exchange")
-CHANGED_BY_FILE = ("markings", *GATES, "exchange")
+NAMES = ("markings", *GATES, "trust", "exchange", "prompts")
+CHANGED_BY_FILE = ("markings", *GATES, "exchange", "prompts")
 
 
 def sign_markings(text: str, pen: Signer) -> bytes:
@@ -93,6 +94,16 @@ def read_exchange(view: View, store: ObjectStore, officer: PublicKey) -> Exchang
     return load_exchange(envelope_of(store, latest(view, "exchange")), officer)
 
 
+def read_prompts(view: View, store: ObjectStore, officer: PublicKey) -> Prompts:
+    """The assistant's prompts in force: those that the officer signed last, else those that come with Casemate."""
+    if not versions(view, "prompts"):
+        return Prompts.shipped()
+    entry = latest(view, "prompts")
+    envelope = Envelope.from_json(envelope_of(store, entry), thing="prompts")
+    verify(envelope, [officer], payload_type=PROMPTS_TYPE, thing="prompts")
+    return Prompts.from_toml(envelope.payload.decode(), serial=int(entry.facts["serial"]))
+
+
 def require_latest_markings(root: Path, view: View) -> None:
     """Refuse a policy of markings that was put back."""
     found = Digest.of_file(root / "policy" / "markings.dsse.json")
@@ -115,6 +126,8 @@ def signed(name: str, text: str, pen: Signer, *, serial: int) -> bytes:
             return sign_trust(trust, pen)[1]
         case "exchange":
             return sign_exchange(ExchangePolicy.from_toml(text), pen)
+        case "prompts":
+            return pen.sign_bytes(PROMPTS_TYPE, Prompts.from_toml(text).text.encode()).to_json()
         case _:
             raise BadInput("policy", expected=" or ".join(NAMES), found=name)
 

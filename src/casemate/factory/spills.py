@@ -29,7 +29,7 @@ from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
 from casemate.store import put_bytes
 
-_HANDED_OUT = ("get", "detect", "airlock.receipt")
+_HANDED_OUT = ("get", "detect", "airlock.receipt", "ask", "summarise", "translate", "minutes")
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ nothing: what a reader wants to keep becomes an entry of the catalog, made from 
 
 from casemate.serving.answers.answering import QUOTE, Grounding, answer
 from casemate.serving.answers.context import Question, Turn
-from casemate.serving.answers.events import Answer, Citation, Done, Event, Note, Passages, Sentence
+from casemate.serving.answers.events import PASTED, Answer, Citation, Done, Event, Note, Passages, Sentence
 from casemate.serving.answers.languages import language_of
+from casemate.serving.answers.pasting import pasted
 from casemate.serving.answers.prompts import Prompts
 from casemate.serving.answers.support import Thresholds
 
 __all__ = [
+    "PASTED",
     "QUOTE",
     "Answer",
     "Citation",
@@ -29,4 +31,5 @@ __all__ = [
     "Turn",
     "answer",
     "language_of",
+    "pasted",
 ]

@@ -134,7 +134,7 @@ class Answer:
 
     @property
     def entries(self) -> tuple[str, ...]:
-        """Identifiers of the document sets whose passages were put before the engine, in order; a pasted text is none."""
+        """The document sets whose passages were put before the engine, in order; a pasted text is of none."""
         return tuple(dict.fromkeys(c.entry for c in self.citations if c.entry != PASTED))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,60 @@
+"""An answer that its reader keeps: an entry like any other, made from the document sets and releases that were used.
+
+Rules. Its marking is the join of the answer's, its project's and its parents', so that a spill of any of them raises it
+too. It holds the question, the answer and the cited passages, as JSON and as a page to read; nothing else of a
+conversation is kept anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from casemate.catalog import NewEntry
+from casemate.factory.desk import Desk
+from casemate.factory.policies import write_whole
+from casemate.factory.reading import entry_row
+from casemate.markings import Marking
+from casemate.serving.answers import Answer
+from casemate.store import get_bytes, get_manifest, put_folder
+from casemate.store.staging import staging
+
+FORMAT = "casemate-answer/1"
+
+
+def keep(
+    desk: Desk, whole: Answer, question: str, *, name: str, project: str, parents: tuple[str, ...]
+) -> dict[str, Any]:
+    """Register an answer as an entry of a project."""
+    with desk.act("answer.keep", f"answer {project}/{name}"):
+        floor = desk.project_marking(project)
+        marking = Marking.join_all(whole.marking, [floor, *(desk.view.get(parent).marking for parent in parents)])
+        told = {"format": FORMAT, "question": question, **whole.to_json(), "marking": str(marking)}
+        with staging(desk.site.quarantine, ".answer-") as place:
+            text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+            write_whole(place / "answer.json", text.encode())
+            write_whole(place / "answer.md", _page(whole, question, desk.site.policy.wording(marking, whole.language)))
+            manifest = put_folder(desk.store, place, move=True)
+        facts = {
+            "engine": whole.engine, "prompts": whole.prompts, "passages": len(whole.citations),
+            "refused": whole.refused, "language": whole.language,
+        }  # fmt: skip
+        new = NewEntry("answer", name, project, marking, manifest.digest, parents, facts)
+        return entry_row(desk.catalog.register(new, by=desk.reader, sign=desk.sign))
+
+
+def read(desk: Desk, entry: str) -> dict[str, Any]:
+    """A kept answer, with the marking that it has now."""
+    with desk.act("answer.show", entry):
+        found = desk.view.find(entry, kind="answer")
+        files = {file.path: file.digest for file in get_manifest(desk.store, found.digest).files}
+        told: dict[str, Any] = json.loads(get_bytes(desk.store, files["answer.json"]))
+        return told | {"marking": str(found.marking), "entry": found.id}
+
+
+def _page(whole: Answer, question: str, banner: str) -> bytes:
+    """The answer as people read it, its marking first and last."""
+    lines = [f"**{banner}**", "", f"> {' '.join(question.split())}", "", whole.text, ""]
+    lines += [f"[{c.number}] {c.title}, p. {c.page} ({c.marking}): {c.passage}" for c in whole.cited]
+    lines += ["", *(f"- {told.text}" for told in whole.notes), "", f"**{banner}**", ""]
+    return "\n".join(lines).encode()
