@@ -129,7 +129,7 @@ def test_mail_that_readers_would_cut_differently_is_refused(tmp_path: Path, data
         (msg(body="ab\u202ecd"), "U+202E"),
         (msg(extra={"__substg1.0_10130102": b"<script>1</script>"}), "<script>"),
         (compound({"__substg1.0_1000001F": b"a\0"}), "none"),
-        (msg()[:2000], "OSError"),
+        (msg()[:2000], "OleFileError"),
     ],
 )
 def test_compound_files_that_are_no_plain_message_are_refused(tmp_path: Path, data: bytes, why: str) -> None:
