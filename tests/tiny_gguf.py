@@ -16,12 +16,14 @@ TEMPLATE = (
 )
 
 
-def write_tiny_gguf(folder: Path, *, seed: int = 0, template: str | None = TEMPLATE) -> Path:
+def write_tiny_gguf(
+    folder: Path, *, seed: int = 0, template: str | None = TEMPLATE, context_tokens: int = CONTEXT
+) -> Path:
     """Write `model.gguf` into `folder`; it answers words of its vocabulary, the same for the same prompt."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "model.gguf"
     writer = GGUFWriter(str(file), "llama")
-    writer.add_context_length(CONTEXT)
+    writer.add_context_length(context_tokens)
     writer.add_embedding_length(_WIDTH)
     writer.add_block_count(_LAYERS)
     writer.add_feed_forward_length(_INNER)

@@ -1,8 +1,9 @@
 """Evaluate a model of language by its task: retrieval of an embedder, answers of a chat model, print that is read.
 
 Rules. Inputs are `model`, `dataset` (questions and documents), and may be `security` and `canaries` (sets of attacks)
-and `training-1`, `training-2`… (what the model learned from here, to find the same text in both). Outputs are
-scores.json alone. A figure for which there is no set is null. The model is read and never written.
+and `training-1`, `training-2`… (what the model learned from here). The same words in the held-out set and in what the
+model learned are found by the fingerprints in its folder, else in those sets. Outputs are scores.json alone. A figure
+for which there is no set is null. The model is read and never written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from casemate.compute.metrics import append_metric
 from casemate.compute.plan import Plan
 from casemate.errors import BadInput
+from casemate.modalities.language import learned
 from casemate.modalities.language.data import load_labels
 from casemate.modalities.language.duplicates import fingerprints, overlap
 from casemate.modalities.language.evaluation import answers, retrieval, runtime
@@ -27,6 +29,7 @@ SCORES, FORMAT = "scores.json", "casemate-scores/1"
 INPUTS = ("model", "dataset")
 OTHERS = ("canaries", "security")
 TRAINING = "training-"
+_MOST_PAIRS = 100
 
 
 def run(plan: Plan, workdir: Path) -> None:
@@ -84,15 +87,14 @@ def _document(task: Task, found: Found) -> dict[str, Any]:
 
 
 def _overlap(task: Task) -> dict[str, Any] | None:
-    """The same words in what the model learned from here and in the held-out set; None where it learned elsewhere."""
+    """The same words in what the model learned from and in the held-out set; None where neither says what that was."""
     trained = [name for name in sorted(task.plan.inputs) if name.startswith(TRAINING)]
-    if not trained:
+    known = learned.read(task.model_dir)
+    if known is None and not trained:
         return None
-    held = fingerprints(task.dataset)
-    pairs = [
-        (name, pair)
-        for name in trained
-        for pair in overlap(fingerprints(load_labels(task.workdir / "inputs" / name)), held)
-    ]
-    shown = [{"set": name, **pair._asdict()} for name, pair in pairs[:100]]
-    return {"near_duplicates": len(pairs), "pairs": shown}
+    prints = {} if known is None else dict(known)
+    for name in trained if known is None else ():
+        records = fingerprints(load_labels(task.workdir / "inputs" / name))
+        prints |= {f"{name} {record}": print_ for record, print_ in records.items()}
+    pairs = overlap(prints, fingerprints(task.dataset))
+    return {"near_duplicates": len(pairs), "pairs": [pair._asdict() for pair in pairs[:_MOST_PAIRS]]}

@@ -32,10 +32,20 @@ class Replies:
         while True:
             piece = said.get()
             if "error" in piece:
-                raise RunFailed("evaluation", expected="an answer of the model", found=f"{piece['error']!s:.200}")
+                raise _failed(piece["error"])
             text += str(piece.get("content", ""))
             if piece.get("end"):
                 return text.strip()
+
+
+def _failed(error: object) -> RunFailed:
+    """Why there is no answer: counted as none, it would flatter a model that is attacked."""
+    match error:
+        case {"prompt_tokens": prompt, "context_tokens": context}:
+            expected = f"questions and passages of at most {context} tokens (fewer: passages=1)"
+            return RunFailed("evaluation", expected=expected, found=f"one of {prompt}")
+        case _:
+            return RunFailed("evaluation", expected="an answer of the model", found=f"{error!s:.200}")
 
 
 def open_chat(task: Task) -> Chat:
