@@ -12,6 +12,7 @@ Layout of a site's folder:
     waiting/             inspected deliveries, until two people have decided
     channels/            locks of the channels to other sites
     shelf/               models of loaded releases, verified at every load
+    index/               passages for searches, one shard a marking; derived, and made again from the catalog
     runs/                one folder a run: plan.json, inputs, checkpoints, outputs, metrics, log
     assistant/           tokens used today, by share; no names and no texts
     keys/site.key        signs releases after the gate's checks; readable by the site's account alone
@@ -161,6 +162,11 @@ class Site:
     def assistant(self) -> Path:
         """Where tokens are counted."""
         return self.root / "assistant"
+
+    @property
+    def index(self) -> Path:
+        """The shards of the index, one a marking."""
+        return self.root / "index"
 
     @property
     def site_key(self) -> Path:

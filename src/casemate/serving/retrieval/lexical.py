@@ -68,7 +68,12 @@ class Lexical:
     @cached_property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the query that some passage has, in the order in which they are summed."""
-        return tuple(term for field in FIELDS for term in self._terms(field) if term.frequency)
+        return tuple(term for field in FIELDS for term in self._asked[field] if term.frequency)
+
+    @cached_property
+    def _asked(self) -> Mapping[str, Sequence[Term]]:
+        """The terms of the query in each field, those that no passage has too."""
+        return {field: self._terms(field) for field in FIELDS}
 
     @cached_property
     def _mean_lengths(self) -> Mapping[str, float]:
@@ -118,7 +123,7 @@ class Lexical:
     def shares(self, part: int, rows: Rows) -> Floats:
         """For each of some rows which share of the query it has: the idf of its terms over that of all of them."""
         total, there_of = 0.0, np.zeros(len(rows), np.float64)
-        for term in self._terms("all"):
+        for term in self._asked["all"]:
             total += term.idf
             place = term.places[part]
             if place is not None:

@@ -36,11 +36,12 @@ class _Strict(BaseModel):
 
 
 class ListedEntry(_Strict):
-    """A document set that is in the shard: its digest, its project, how many passages it has."""
+    """A document set that is in the shard: digest, project, how many passages, and why there are none if it is bad."""
 
     digest: str
     project: str
     passages: _Count
+    unreadable: str = ""
 
 
 class ListedSegment(_Strict):

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from casemate.errors import BadInput, CasemateError
 from casemate.serving.retrieval.embedding import Embedder
 from casemate.serving.retrieval.passages import Passage
 from casemate.serving.retrieval.segments import Bools, blocks, open_segment, write_merged, write_segment
-from casemate.serving.retrieval.shard import alive_rows, open_shard
+from casemate.serving.retrieval.shard import alive_rows
 from casemate.serving.retrieval.shard_head import (
     Head,
     ListedEntry,
     ListedSegment,
-    read_head,
     sweep,
     write_head,
     writing,
@@ -105,16 +105,29 @@ def _added(
 
     def passages() -> Iterator[Passage]:
         for entry, source in sorted(sources.items()):
-            count = 0
-            for count, passage in enumerate(source.passages(), 1):  # noqa: B007  the last number is the count
-                yield passage
-            entries[entry] = ListedEntry(digest=source.digest, project=source.project, passages=count)
+            entries[entry] = _read_through(source)
+            if not entries[entry].unreadable:
+                yield from source.passages()
 
     for place, block in enumerate(blocks(passages(), BLOCK_ROWS)):
         name = f"segment-{number:08}-{place}"
         (folder / name).mkdir(mode=0o700)
         write_segment(folder / name, block)
         yield name, len(block)
+
+
+def _read_through(source: Source) -> ListedEntry:
+    """What a document set holds, read once to its end: one bad set must not keep the others from being found."""
+    facts = {"digest": source.digest, "project": source.project}
+    seen: set[str] = set()
+    try:
+        for passage in source.passages():
+            if passage.id in seen:
+                raise BadInput(f"passages of {passage.entry}", expected="each identifier once", found=passage.id)
+            seen.add(passage.id)
+    except CasemateError as no:
+        return ListedEntry(**facts, passages=0, unreadable=str(no)[:500])
+    return ListedEntry(**facts, passages=len(seen))
 
 
 def _without(folder: Path, number: int, held: Head, gone: set[str]) -> list[ListedSegment]:
@@ -167,6 +180,3 @@ def _groups(segments: Sequence[ListedSegment]) -> Iterator[list[ListedSegment]]:
         group.append(segment)
     if group:
         yield group
-
-
-__all__ = ["Source", "is_fresh", "open_shard", "read_head", "update_shard"]
