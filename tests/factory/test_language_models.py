@@ -138,5 +138,5 @@ def test_a_policy_for_imagery_is_not_the_one_for_language(town: Town, tmp_path: 
     (tmp_path / "bad.toml").write_text("name = 1")
     with pytest.raises(BadInput):
         claire.set_policy("gates-language", tmp_path / "bad.toml", reason="slip")
-    with pytest.raises(BadInput, match="policy: expected markings or gates or gates-language or .*, found gates-x"):
+    with pytest.raises(BadInput, match=r"policy: expected markings or gates or gates-language or .*, found gates-x"):
         claire.set_policy("gates-x", tmp_path / "bad.toml", reason="slip")

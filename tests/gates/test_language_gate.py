@@ -207,6 +207,15 @@ def test_the_shipped_policy_for_language_has_rules_for_its_tasks_and_asks_for_at
     assert (policy.approvals, policy.accepts_unknown_training) == ((("approver", 2),), True)
 
 
+def test_a_calibration_set_of_imagery_is_held_against_the_catalog_too() -> None:
+    dataset = {**IMAGERY["dataset"], "calibration_digest": str(ATTACKS)}
+    images = Scores.from_json(json.dumps({**IMAGERY, "dataset": dataset}).encode())
+    known = Facts(MODEL.digest, HELD_OUT, (), 0, others={"calibration": ATTACKS})
+    assert not [r for r in judge(images, GatePolicy.shipped(), facts=known).failed if r.rule.en == "calibration"]
+    unknown = judge(images, GatePolicy.shipped(), facts=Facts(MODEL.digest, HELD_OUT, (), 0))
+    assert f"calibration: expected none, found {ATTACKS.hex[:12]}" in failures(unknown)
+
+
 def test_scores_that_count_nothing_are_refused() -> None:
     with pytest.raises(BadInput, match="scores dataset: expected images or items, found neither"):
         scored(dataset={"digest": str(HELD_OUT)})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from casemate.cli.options import EXISTING, Caller, acting, facts
+from casemate.cli.options import EXISTING, PATH, Caller, acting, facts
 
 
 @click.group()
@@ -38,6 +38,18 @@ def data_import(
             exhaustive=frozenset(exhaustive) or None, licence=licence, progress=progress,
         )  # fmt: skip
     caller.emit(entry, lambda: facts(entry))
+
+
+@data.command("sample")
+@click.argument("name", type=click.Choice(["answers-fr", "retrieval-fr", "security"]))
+@click.argument("folder", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
+def data_sample(name: str, folder: Path, as_json: bool) -> None:
+    """Write the small evaluation set NAME, which comes with Casemate, into FOLDER, to be imported from there."""
+    from casemate.factory.datasets import write_sample
+
+    made = write_sample(name, folder)
+    Caller(Path(), None, None, None, as_json).emit(made, lambda: facts(made))
 
 
 def _renaming(pair: str) -> tuple[str, str]:

@@ -46,6 +46,11 @@ class Reading:
         return {**data.facts(found), "modality": self.modality, "licence": self.licence}
 
 
+def write_sample(name: str, folder: Path) -> dict[str, str]:
+    """Copy an evaluation set that comes with Casemate into a new folder, from which it is imported like any other."""
+    return {"set": name, "folder": str(find("language").module("samples").write(name, folder))}
+
+
 def import_dataset(
     desk: Desk,
     source: Path,

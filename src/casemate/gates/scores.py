@@ -82,7 +82,7 @@ class Scores:
             task=raw.task,
             items=raw.dataset.items,
             counts=raw.counts,
-            others={name: Digest.parse(other.digest) for name, other in raw.others.items()},
+            others=_others(raw),
         )
 
 
@@ -129,6 +129,7 @@ class _DatasetJson(_Written):
     images: int | None = Field(default=None, ge=0)
     boxes: int = Field(default=0, ge=0)
     items: int | None = Field(default=None, ge=0)
+    calibration_digest: str | None = None
 
 
 class _OtherJson(_Written):
@@ -153,3 +154,10 @@ class _ScoresJson(_Written):
     task: str = Field(default="", max_length=64)
     counts: dict[str, int] = Field(default={})
     others: dict[str, _OtherJson] = Field(default={})
+
+
+def _others(raw: _ScoresJson) -> dict[str, Digest]:
+    """Further sets by what they are for; imagery names its calibration set beside the held-out one."""
+    found = {name: Digest.parse(other.digest) for name, other in raw.others.items()}
+    calibration = raw.dataset.calibration_digest
+    return found if calibration is None else {**found, "calibration": Digest.parse(calibration)}
