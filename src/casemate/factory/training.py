@@ -24,6 +24,7 @@ from casemate.modalities import find
 from casemate.store import get_manifest, put_folder
 
 BASE = "base"  # the name of the input that a run starts from
+FROM_BASE = f"input:{BASE}"
 _ENTRY_FACTS = frozenset({"task", "parameters", "tokenizer", "base"})
 
 
@@ -45,12 +46,12 @@ def train(
 ) -> dict[str, Any]:
     """Train a model on data sets, and from a base model if any; its marking is the join of theirs and the project's."""
     with desk.act("train", f"model {project}/{name}"):
-        inputs = _inputs(desk, datasets, modality)
-        changes = dict(settings or {})
-        if base is not None:
-            inputs[BASE] = _base(desk, base, modality)
-            changes.setdefault("start", f"input:{BASE}")
+        begun = {} if base is None else {BASE: _base(desk, base, modality)}
+        inputs = _inputs(desk, datasets, modality) | begun
+        changes = {**({"start": FROM_BASE} if begun else {}), **(settings or {})}
         parameters = find(modality).module("recipes").find(recipe)(**changes).to_parameters()
+        if parameters.get("start") == FROM_BASE and not begun:
+            raise BadInput(f"recipe {recipe}", expected="a base model to start from (--base)", found="none")
         of = running.resources(desk, processes, gpus=gpus)
         plan = running.frozen("train", modality, recipe, inputs, parameters, seed=seed, of=of)
         marking = running.join_of(list(inputs.values()), desk.project_marking(project))
