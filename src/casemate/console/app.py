@@ -82,6 +82,8 @@ async def _asked(console: Console, route: Route, request: Request) -> Ask[Any]:
     if route.scopes and not guest.may(*route.scopes):
         raise faults.missing_scope(*route.scopes)
     body = None
+    if route.form is not None:
+        request = bodies.bounded(request, most_bytes=console.bounds.upload_bytes)
     if route.body is not None:
         data = await bodies.received(request, most_bytes=console.bounds.json_bytes)
         body = bodies.parsed(data, route.body)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from casemate.console.faults import Fault, too_large
 
@@ -33,21 +34,36 @@ class Body(BaseModel):
 
 async def received(request: Request, *, most_bytes: int) -> bytes:
     """The whole body; Fault 413 for one beyond the limit, 408 for one that does not come."""
-    parts, size = [], 0
-    stream = request.stream()
+    parts = []
+    stream = bounded(request, most_bytes=most_bytes).stream()
     try:
         while True:
-            part = await asyncio.wait_for(anext(stream), _PATIENCE_S)
-            size += len(part)
-            if size > most_bytes:
-                raise too_large(most_bytes)
-            parts.append(part)
+            parts.append(await anext(stream))
     except StopAsyncIteration:
         return b"".join(parts)
-    except TimeoutError as why:
-        raise Fault(408, "request_timeout", "The body did not come within its time.") from why
     except ClientDisconnect as why:
         raise Fault(_BAD, "client_gone", "The client went away.") from why
+
+
+def bounded(request: Request, *, most_bytes: int) -> Request:
+    """The same request, of which no more than so many bytes are read; Fault 413 beyond."""
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > most_bytes:
+        raise too_large(most_bytes)
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        try:
+            message = await asyncio.wait_for(request.receive(), _PATIENCE_S)
+        except TimeoutError as why:
+            raise Fault(408, "request_timeout", "The body did not come within its time.") from why
+        size += len(message.get("body", b""))
+        if size > most_bytes:
+            raise too_large(most_bytes)
+        return message
+
+    return Request(request.scope, receive)
 
 
 def parsed(data: bytes, kind: type[B]) -> B:

@@ -22,6 +22,7 @@ from casemate.factory import Factory
 from casemate.factory.access import Entrance, Guest
 from casemate.factory.models import new_pool
 from casemate.markings import Marking
+from casemate.serving.engines import Usage
 from casemate.serving.pool import EnginePool
 
 # A request says the marking of what it sends by the header of the same name.
@@ -109,6 +110,12 @@ class Ask(Generic[_B]):
         self.who.marking = marking
         named = ", ".join(releases)
         return {MARKING: str(marking)} | ({RELEASE: named} if named else {})
+
+    def count(self, usage: Usage | None, marking: Marking) -> None:
+        """Count the tokens of an answer."""
+        if usage is not None:
+            tally = self.console.tally
+            tally.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens, marking=marking)
 
     def joined(self, markings: Iterable[Marking]) -> Marking:
         """The marking of a list: the join of what is in it."""

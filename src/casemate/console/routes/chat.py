@@ -22,7 +22,7 @@ from casemate.console.routes.models import ASSISTANT
 from casemate.console.routes.talk import new_id, told, usage_of
 from casemate.console.streams import DONE, Events, begun, while_connected
 from casemate.factory.conversing import Conversation, converse
-from casemate.serving.engines import Piece, Usage
+from casemate.serving.engines import Piece
 
 _EXTRA = ("tool_calls", "reasoning_content")
 
@@ -74,7 +74,7 @@ class Answered:
                 yield self._chunk(delta)
             if piece.finish:
                 yield self._chunk({}, piece.finish) | about
-        _count(ask, used, self.talk)
+        ask.count(used, self.talk.marking)
         if usage:
             yield {**self._chunk({}), "choices": [], "usage": usage_of(used)}
         yield DONE
@@ -88,7 +88,7 @@ class Answered:
             self.thoughts.append(str(piece.extra.get("reasoning_content", "")))
             for call in piece.extra.get("tool_calls", ()):
                 _gather(self.calls, call)
-        _count(ask, used, self.talk)
+        ask.count(used, self.talk.marking)
         choice = {"index": 0, "message": self._message(), "finish_reason": finish, "logprobs": None}
         return {
             "id": self.id, "object": "chat.completion", "created": self.created, "model": self.model,
@@ -120,13 +120,6 @@ def _gather(calls: dict[int, dict[str, Any]], delta: Mapping[str, Any]) -> None:
     said = delta.get("function") or {}
     for name in ("name", "arguments"):
         call["function"][name] += str(said.get(name) or "")
-
-
-def _count(ask: Ask[Any], usage: Usage | None, talk: Conversation) -> None:
-    if usage is not None:
-        ask.console.tally.tokens(
-            prompt=usage.prompt_tokens, completion=usage.completion_tokens, marking=talk.marking
-        )  # fmt: skip
 
 
 ROUTES = (
