@@ -127,7 +127,7 @@ class Field:
         taken = np.empty((len(rows), len(self._exact)), np.int16)
         done = 0
         for part, own in self._split(rows):
-            np.take(part.segment.kept, own, axis=0, out=taken[done : done + len(own)], mode="clip")
+            part.segment.kept.take(own, axis=0, out=taken[done : done + len(own)], mode="clip")
             done += len(own)
         return cosines(taken, self._exact)
 

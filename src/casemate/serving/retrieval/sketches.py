@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -80,17 +81,18 @@ def bits_for(cosine: float) -> int:
 
 def pointer(array: npt.NDArray[Any]) -> Any:
     """Where a contiguous array begins, for `differing`; the caller keeps the array."""
-    return _faiss().swig_ptr(array)
+    return _faiss()[0](array)
 
 
 def differing(sketches: Any, rows: int, query: Any, out: Any) -> None:
     """Write to int32 `out` in how many bits each of `rows` contiguous sketches differs from the query's (pointers)."""
-    _faiss().hammings(query, sketches, 1, rows, SKETCH_BYTES, out)
+    _faiss()[1](query, sketches, 1, rows, SKETCH_BYTES, out)
 
 
 @cache
-def _faiss() -> Any:
-    return import_module("faiss")  # late: it takes 0.1 s; by name: its stubs don't know `hammings`
+def _faiss() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    faiss: Any = import_module("faiss")  # late: it takes 0.1 s; by name: its stubs don't know `hammings`
+    return faiss.swig_ptr, faiss.hammings
 
 
 @cache
