@@ -83,10 +83,16 @@ def test_when_nothing_holds_the_passages_are_quoted_and_it_is_said():
 ])  # fmt: skip
 def test_below_the_calibrated_confidence_nothing_is_answered_and_the_engine_is_not_asked(language, text):
     engine = Says("Le registre est là.")
-    said = answered(Question("Où ?", NP, language), hits(REGISTER, confidence=0.01), engine)
+    said = answered(Question("Le sous-marin ?", NP, language), hits(REGISTER, confidence=0.01), engine)
     assert (said.text, said.refused, said.reasons, said.citations) == (text, True, ("nothing answers",), ())
     assert not engine.heard
     assert answered(Question("Où ?", NP, language), ()).text == text
+
+
+def test_a_question_whose_own_words_stand_in_a_passage_is_answered_where_a_search_is_too_modest():
+    found = hits(REGISTER, confidence=0.1)
+    assert not answered("Combien de temps le registre des visiteurs est-il conservé ?", found).refused
+    assert answered("Combien de temps le registre du général Martin est-il conservé ?", found).refused
 
 
 def test_an_engine_that_says_that_the_passages_do_not_answer_is_believed():
@@ -105,7 +111,7 @@ def test_the_marking_is_the_join_of_question_conversation_passages_and_releases(
 
 def test_a_refusal_carries_no_marking_of_passages_that_took_no_part():
     found = hits(replace(REGISTER, marking=S), confidence=0.0)
-    assert answered("Où ?", found, releases=(DR,)).marking == DR
+    assert answered("Le sous-marin ?", found, releases=(DR,)).marking == DR
 
 
 def test_above_its_ceiling_a_passage_takes_no_part_and_a_question_is_refused():

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from casemate.errors import Unavailable
 from casemate.markings import Marking, Policy
+from casemate.serving.answers.confidence import sure
 from casemate.serving.answers.context import Context, Question, assemble, flags, sources_of
 from casemate.serving.answers.events import Answer, Done, Event, Note, Passages, Sentence
 from casemate.serving.answers.filters import Filters
@@ -87,7 +88,7 @@ async def answer(
     """
     own = question.own_marking(grounding.releases)
     admitted = [hit for hit in hits if question.admits(hit.passage.marking)]
-    if not admitted or admitted[0].confidence < grounding.thresholds.confidence:
+    if sure(question.text, admitted) < grounding.thresholds.confidence:
         yield Done(_refusal(question, engine, grounding, own))
         return
     context = _context(question, admitted, engine, grounding)

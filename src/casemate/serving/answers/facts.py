@@ -119,7 +119,7 @@ def _stemmer(language: str) -> Stemmer.Stemmer:
 def _stems(word: str) -> tuple[str, ...]:
     """One stem that both languages agree on as far as they can: French of the English, of the folded word."""
     plain = word.lower()
-    return tuple(folded(_stemmer("french").stemWord(part)) for part in plain.split("-") if len(part) > 1)
+    return tuple(folded(_stemmer("french").stemWord(part)) for part in plain.split("-") if _says(part))
 
 
 def _is_content(word: str) -> bool:
@@ -128,6 +128,10 @@ def _is_content(word: str) -> bool:
 
 def _is_subject(word: str) -> bool:
     return len(word) > 2 and word[0].isupper() and _is_content(word) and bool(_stems(word))
+
+
+def _says(part: str) -> bool:
+    return len(part) > 1 and part not in empty_words()
 
 
 def _is_name(word: str, at: int, text: str) -> bool:

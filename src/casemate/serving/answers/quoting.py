@@ -18,7 +18,7 @@ from casemate.serving.answers.sentences import sentences
 
 MOST_SENTENCES = 4
 LONGEST = 700
-_RANK_DISCOUNT, _OTHER_PASSAGES, _LEAST_SHARE = 0.15, 2, 0.34
+_RANK_DISCOUNT, _OTHER_PASSAGES, _LEAST_SHARE = 0.15, 2, 0.5
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class Thresholds:
     stems_with_meaning: float = 0.5
     meaning: float = 0.6
     contradiction: float = 0.8
-    confidence: float = 0.3
+    confidence: float = 0.35
 
 
 class Verdict(Enum):
