@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -27,6 +28,7 @@ from casemate.serving.pool import EnginePool
 
 # A request says the marking of what it sends by the header of the same name.
 MARKING, RELEASE, CEILING = "X-Casemate-Marking", "X-Casemate-Release", "X-Casemate-Ceiling"
+HEAVY_AT_ONCE = 2
 _B = TypeVar("_B")
 _T = TypeVar("_T")
 
@@ -51,6 +53,7 @@ class Console:
     clock: Callable[[], float] = time.monotonic
     tally: Tally = field(default_factory=Tally)
     pool: EnginePool = field(init=False)
+    heavy: CapacityLimiter = field(init=False)
     requests: Buckets = field(init=False)
     strangers: Buckets = field(init=False)
 
@@ -58,6 +61,7 @@ class Console:
         """Make what the site's settings and the bounds say."""
         desk = self.entrance.opened_by
         self.pool = new_pool(desk.site, now=desk.now)
+        self.heavy = CapacityLimiter(HEAVY_AT_ONCE)
         self.requests = Buckets(self.bounds.requests_a_minute, self.clock)
         self.strangers = Buckets(self.bounds.wrong_keys_a_minute, self.clock)
 
@@ -93,6 +97,10 @@ class Ask(Generic[_B]):
     async def do(self, verb: Callable[[], _T]) -> _T:
         """Call a verb of the factory, which may take long, beside the loop."""
         return await run_sync(verb)
+
+    async def heavy(self, verb: Callable[[], _T]) -> _T:
+        """Call a verb that decodes or inspects what was sent: so many at a time, the others wait."""
+        return await run_sync(verb, limiter=self.console.heavy)
 
     def mark(self, text: str | None, thing: str) -> Marking:
         """The marking declared for what was sent, by `text` or in the header; else the highest its sender may read."""

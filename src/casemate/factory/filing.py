@@ -115,7 +115,7 @@ def file_away(
     desk: Desk, name: str, source: BinaryIO, *, marking: str, project: str, accept_markings: bool = False
 ) -> Paper:
     """Take one file in as a document set of its own."""
-    called = _checked(name)
+    called = checked_file_name(name)
     desk.site.shelf.mkdir(mode=0o700, exist_ok=True)
     with staging(desk.site.shelf, ".filed-") as place:  # not in the quarantine, which sweeps what is not its own
         with (place / called).open("xb") as target:
@@ -127,7 +127,7 @@ def file_away(
     return papers(desk, desk.view.get(row["id"]))[0]
 
 
-def _checked(name: str) -> str:
+def checked_file_name(name: str) -> str:
     """The last part of a file's name as a client gave it."""
     last = name.replace("\\", "/").rpartition("/")[2]
     if not last.isprintable() or not last.strip(". ") or last.startswith(".") or last != last.strip():

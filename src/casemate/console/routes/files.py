@@ -47,7 +47,7 @@ async def upload(ask: Ask[None]) -> Response:
             raise Fault(400, "marking_required", message, param="marking")
         accept = form.get("accept_markings") == "true"
         project, source, name = ask.guest.key.project_name, file.file, file.filename or ""
-        kept = await ask.do(lambda: _filed(ask, name, source, marking, project, accept=accept))
+        kept = await ask.heavy(lambda: _filed(ask, name, source, marking, project, accept=accept))
     return ask.json(_file(kept), marking=kept.entry.marking)
 
 
