@@ -198,6 +198,13 @@ def test_the_same_rule_may_stand_for_two_tasks() -> None:
     assert len(GatePolicy.from_toml(two).rules_for("ocr")) == 1
 
 
+def test_the_policy_for_small_models_still_asks_that_attacks_are_tried() -> None:
+    policy = GatePolicy.shipped("language-small")
+    assert {"attacks", "injection_planted", "false_refusal"} <= {rule.metric for rule in policy.rules_for("chat")}
+    untried = verdict(replace(FACTS, others={}), policy, others={}, metrics={"answer_f1": 1.0}, counts={})
+    assert not untried.passed
+
+
 def test_the_shipped_policy_for_language_has_rules_for_its_tasks_and_asks_for_attacks() -> None:
     policy = GatePolicy.shipped("language")
     assert {rule.task for rule in policy.rules} == {"chat", "embeddings", "ocr"}

@@ -17,7 +17,7 @@ def test_the_shipped_policy_asks_for_two_people_and_no_overlap() -> None:
     assert (policy.max_near_duplicates, policy.validity_days) == (0, 365)
     with pytest.raises(BadInput) as refusal:
         GatePolicy.shipped("lenient")
-    assert str(refusal.value) == "gate policy lenient: expected default or language, found lenient"
+    assert str(refusal.value) == "gate policy lenient: expected default or language or language-small, found lenient"
 
 
 def test_the_digest_is_that_of_the_text() -> None:
