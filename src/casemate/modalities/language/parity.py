@@ -60,7 +60,7 @@ class Parity:
 def compare(file: Path, network: nn.Module, vocabulary: Vocabulary, texts: Sequence[str]) -> Parity:
     """Compare a GGUF file with the network that it was written from; RunFailed where a text becomes other tokens."""
     context = int(network.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
-    with served(file, context=min(context, _PLACES + 16)) as engine:
+    with served(file, context=min(context, _PLACES + 16), plain=vocabulary.encode("a")[0]) as engine:
         for text in (*SAMPLES, *texts):
             ours, theirs = vocabulary.encode(text), engine.tokens(text)
             if ours != theirs:
@@ -96,8 +96,8 @@ def _log_probabilities(network: nn.Module, ids: Sequence[int]) -> Floats:
 class Engine:
     """llama.cpp with one model, as far as comparing needs it."""
 
-    def __init__(self, server: Any, key: str) -> None:
-        self._server, self._key = server, key
+    def __init__(self, server: Any, key: str, plain: int) -> None:
+        self._server, self._key, self._plain = server, key, plain
 
     def tokens(self, text: str) -> list[int]:
         """The tokens of a text, nothing added, special tokens known by name."""
@@ -105,8 +105,12 @@ class Engine:
         return [int(token) for token in self._post("/tokenize", asked)["tokens"]]
 
     def log_probabilities(self, ids: Sequence[int], size: int) -> Floats:
-        """The distribution of the token after these."""
-        asked = {"prompt": list(ids), "n_predict": 1, "n_probs": size, "temperature": 0.0, "cache_prompt": True}
+        """The distribution of the token after these, before anything is chosen.
+
+        What is chosen is always the same plain letter: half a character, or the end, would come without probabilities.
+        """
+        chosen = {"n_predict": 1, "temperature": 0.0, "logit_bias": [[self._plain, 1e4]], "cache_prompt": True}
+        asked = {"prompt": list(ids), "n_probs": size, "post_sampling_probs": False, **chosen}
         answer = self._post("/completion", asked)
         try:
             told = answer["completion_probabilities"][0]["top_logprobs"]
@@ -134,8 +138,8 @@ class Engine:
 
 
 @contextmanager
-def served(file: Path, *, context: int) -> Iterator[Engine]:
-    """llama.cpp with a GGUF file, for as long as the block lasts."""
+def served(file: Path, *, context: int, plain: int = 0) -> Iterator[Engine]:
+    """llama.cpp with a GGUF file, for as long as the block lasts; `plain` is the token of a letter."""
     import xllamacpp
 
     key = secrets.token_hex(16)
@@ -151,6 +155,6 @@ def served(file: Path, *, context: int) -> Iterator[Engine]:
     except RuntimeError as why:
         raise RunFailed(file.name, expected="a file that llama.cpp loads", found=f"{why!s:.200}") from why
     try:
-        yield Engine(server, key)
+        yield Engine(server, key, plain)
     finally:
         del server

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,11 @@ class Vocabulary:
         """How many tokens there are."""
         return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
 
-    @property
+    @cached_property
     def special(self) -> dict[str, int]:
         """Special tokens by name."""
-        decoder = self.tokenizer.get_added_tokens_decoder()
-        return {token.content: number for number, token in decoder.items() if token.special}
+        decoder = sorted(self.tokenizer.get_added_tokens_decoder().items())
+        return {token.content: number for number, token in decoder if token.special}
 
     @property
     def names(self) -> dict[str, str]:
