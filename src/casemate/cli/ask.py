@@ -57,10 +57,12 @@ def ask(
     caller: Caller, question: str, file: Path | None, marking: str, limit: int, among: Sequence[str], keep: str,
     engine: str, project: str, language: str | None,
 ) -> None:  # fmt: skip
-    """Answer QUESTION from the documents that you may read, each sentence with its source."""
+    """Answer QUESTION (- reads it from standard input) from the documents that you may read, each sentence cited."""
     from casemate.factory.assistant import Wish
     from casemate.serving.retrieval import Filters
 
+    if question == "-":  # where it stays out of the shell's history
+        question = sys.stdin.read()
     factory = caller.factory()
     filters = Filters(documents=frozenset(factory.view.find(e, kind="documents").id for e in among) or None)
     pasted = file.read_text(encoding="utf-8", errors="replace") if file else ""

@@ -1,0 +1,98 @@
+"""`casemate ask` and the everyday functions as their users meet them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from casemate.cli import root
+from casemate.errors import BadInput, Unavailable
+from casemate.factory.desk import utc_now
+from tests.factory.test_assistant import HIGH, LOW, brought
+from tests.factory.town import Town, found
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
+    made = found(tmp_path_factory.mktemp("asking") / "town", clock=utc_now)
+    claire = made.acting("claire")
+    claire.add_project("open", marking="NP", members=frozenset({"ines"}))
+    claire.add_project("deep", marking="S", members=frozenset({"lea"}))
+    brought(made, "garde", LOW, marking="NP", project="open", by="ines")
+    brought(made, "coffre", HIGH, marking="S", project="deep", by="lea")
+    return made
+
+
+def run(town: Town, who: str, *words: str, stdin: str | None = None) -> Result:
+    env = {"CASEMATE_SITE": str(town.site), "CASEMATE_KEY": str(town.key(who)), "COLUMNS": "200"}
+    return CliRunner().invoke(root, list(words), env=env, input=stdin)
+
+
+def told(result: Result) -> str:
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    return result.stdout
+
+
+def test_an_answer_is_followed_by_its_sources_how_to_open_them_and_its_marking(town):
+    said = told(run(town, "ines", "ask", "Combien de temps le registre des visiteurs est-il conservé ?"))
+    lines = said.splitlines()
+    assert lines[0].startswith("Le registre des visiteurs est conservé trois mois au poste de garde. [1]")
+    assert "Sources" in lines
+    assert any(line.strip().startswith("ouvrir: casemate docs page ") for line in lines)
+    assert lines[-1] == "NON PROTÉGÉ"
+    entry, passage = next(line for line in lines if "docs page" in line).split()[-2:]
+    assert LOW[:40] in told(run(town, "ines", "docs", "page", entry, passage))
+
+
+def test_the_same_question_by_another_clearance_gets_another_honest_answer(town):
+    question = "Combien de temps le registre des visiteurs du sous-marin est-il conservé au coffre ?"
+    assert "neuf ans" in told(run(town, "lea", "ask", question))
+    assert "neuf ans" not in told(run(town, "tom", "ask", question))
+    assert "neuf ans" not in told(run(town, "lea", "ask", question, "--ceiling", "NP"))
+    nothing = told(run(town, "tom", "ask", "Quel est le mot du jour Cormoran ?"))
+    assert nothing.startswith("Rien de ce que vous pouvez lire ne répond à cela.")
+
+
+def test_an_answer_in_json_has_everything(town):
+    said = json.loads(
+        told(run(town, "ines", "ask", "-", "--json", stdin="How long is the registre des visiteurs kept?"))
+    )
+    assert {"text", "sentences", "citations", "marking", "refused", "engine", "prompts", "notes"} <= said.keys()
+
+
+def test_an_answer_is_kept_under_a_name_and_only_some_documents_are_asked(town):
+    said = told(run(
+        town, "ines", "ask", "Qui signe le registre des visiteurs ?", "--among", "garde", "--keep", "qui", "--project", "open",
+    ))  # fmt: skip
+    assert "conservée" in said
+    assert "answer" in told(run(town, "ines", "list"))
+
+
+def test_functions_print_what_they_made_and_its_marking(town, tmp_path: Path):
+    text = tmp_path / "note.txt"
+    text.write_text("(DR) Écrire à a.b@x.fr.\nPaul : Il est décidé de partir.\n", encoding="utf-8")
+    assert "[1]" in told(run(town, "ines", "summarise", "garde", "--sentences", "1"))
+    masked = told(run(town, "ines", "redact", str(text), "--marking", "DR"))
+    assert "[COURRIEL 1]" in masked
+    assert masked.splitlines()[-1] == "DIFFUSION RESTREINTE"
+    out = tmp_path / "masked.txt"
+    told(run(town, "ines", "redact", str(text), "--marking", "DR", "--out", str(out)))
+    assert "[COURRIEL 1]" in out.read_text(encoding="utf-8")
+    assert "DR" in told(run(town, "ines", "classify", str(text)))
+    minutes = told(run(town, "ines", "minutes", str(text), "--marking", "DR"))
+    assert "Il est décidé de partir.  (Paul, ligne 2)" in minutes
+
+
+def test_what_cannot_be_done_says_why(town, tmp_path: Path):
+    text = tmp_path / "note.txt"
+    text.write_text("Bonjour.", encoding="utf-8")
+    no = run(town, "ines", "translate", str(text), "--to", "en", "--marking", "DR").exception
+    assert isinstance(no, Unavailable)
+    no = run(town, "ines", "ask", "Quoi ?", "--file", str(text)).exception
+    assert isinstance(no, BadInput)
