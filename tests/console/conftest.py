@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,8 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 
-from casemate.console import Bounds, Console, make_app
+from casemate.console import Bounds, Console, Listening, make_app
+from casemate.console.listening import config
 from casemate.factory import Factory
 from casemate.factory.desk import utc_now
 from tests.factory.town import Town, found
@@ -54,6 +59,22 @@ def opened(town: Town, bounds: Bounds | None = None) -> Iterator[Place]:
     with claire.entrance(address="test") as entrance:
         yield Place(town, Console(entrance, frozenset({"127.0.0.1"}), bounds or Bounds()))
     claire.catalog.close()
+
+
+@contextmanager
+def listening(place: Place, **where: Any) -> Iterator[str]:
+    """The place behind a real server on loopback, at the address that is given."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(config(place.console, Listening(**where)))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        scheme = "https" if where else "http"
+        yield f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ class Scripted:
     name: str = "scripted"
     context_tokens: int = CONTEXT
     asked: list[tuple[Sequence[Message], Sampling]] = field(default_factory=list)
-    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
 
     def count(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)
@@ -40,7 +41,10 @@ class Scripted:
                     raise Unavailable(f"engine {self.name}", expected="an answer to its end", found=f"{number} pieces")
                 if number == self.waits_after:
                     await asyncio.Event().wait()
-                yield word if isinstance(word, Piece) else Piece(word)
+                piece = word if isinstance(word, Piece) else Piece(word)
+                yield piece
+                if piece.finish:
+                    return
             yield Piece("", "stop", Usage(tokens, len(self.words)))
         finally:
             self.let_go.set()
