@@ -1,7 +1,7 @@
 """What is searched and what is found: passages, hits and filters, as values.
 
 Rules. A passage is one line of a document set's `passages.jsonl`, with the entry that it is in and that entry's
-marking. It is named `<entry>:<passage>`; names order what scores do not. A line that is not as the contract says is
+marking. It is named `<entry>:<passage>`. A line that is not as the contract says is
 BadInput, with its number.
 """
 
@@ -47,6 +47,11 @@ class Passage:
     def name(self) -> str:
         """How answers name it."""
         return f"{self.entry}:{self.id}"
+
+    @property
+    def order(self) -> str:
+        """What orders passages of equal score: their own identifier, then that of their entry."""
+        return f"{self.id}:{self.entry}"
 
 
 @dataclass(frozen=True)

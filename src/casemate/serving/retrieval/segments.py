@@ -88,11 +88,11 @@ class Segment:
 
 def write_segment(folder: Path, passages: Sequence[Passage]) -> None:
     """Write the segment of these passages into `folder`, which exists and is empty."""
-    ordered = sorted(passages, key=lambda p: p.name.encode())
+    ordered = sorted(passages, key=lambda p: p.order.encode())
     lines = [json.dumps(record_of(p), sort_keys=True, separators=(",", ":")).encode() for p in ordered]
     cut = [[piece_digest(piece) for piece in pieces(p)] for p in ordered]
     arrays = {
-        "names": _strings([p.name for p in ordered]),
+        "names": _strings([p.order for p in ordered]),
         "entries": _strings([p.entry for p in ordered]),
         "documents": _strings([p.document for p in ordered]),
         "kinds": _strings([p.kind for p in ordered]),
