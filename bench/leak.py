@@ -1,8 +1,8 @@
 """Ten thousand attempts of lower readers on secrets planted above them: `python bench/leak.py [ATTEMPTS] [SEED]`.
 
-Search, questions (answered by `quote`), readings of every kind, and the API's routes, with injections, names half heard,
-filters on what is above, forged ceilings; and pairs of a secret and one that was never planted, whose answers must be
-equal. It prints how many attempts were made by each door and how many leaked, and ends with 1 if any did.
+Search, questions (answered by `quote`), readings of every kind and the routes of the API, with injections, names half
+heard, filters on what is above, forged ceilings; and pairs of a secret and one that was never planted, whose answers
+must be equal. It prints how many attempts were made by each door and how many leaked, and ends with 1 if any did.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from casemate.console import Bounds  # noqa: E402
-from casemate.factory.desk import utc_now  # noqa: E402
-from tests.console.conftest import opened  # noqa: E402
-from tests.factory.town import found  # noqa: E402
-from tests.leaks import Field, attempts, plant, tried  # noqa: E402
+from tests.console.conftest import opened
+from tests.factory.town import found
+from tests.leaks import Field, attempts, plant, tried
+
+from casemate.console import Bounds
+from casemate.factory.desk import utc_now
 
 
 def main(many: int, seed: int) -> int:
