@@ -220,6 +220,13 @@ def test_texts_that_share_a_phrase_are_no_duplicates_and_equal_short_ones_are() 
     assert overlap({"a": fingerprint("oui monsieur")}, {"b": fingerprint("oui madame")}) == []
 
 
+def test_what_hundreds_of_records_hold_makes_no_duplicates_and_equal_texts_stay_equal() -> None:
+    footer = " Pour toute question, adressez-vous à la mairie ou au guichet unique de votre commune de résidence."
+    prints = {str(n): fingerprint(text(n, 1) + footer * 3) for n in range(300)}
+    assert [pair for pair in overlap(prints, prints) if pair.first != pair.second] == []
+    assert ("7", "7", 1.0) in overlap(prints, prints)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.sampled_from(WORDS[:10]), min_size=5, max_size=60))
 def test_overlap_is_symmetric_and_a_text_overlaps_itself(words: list[str]) -> None:

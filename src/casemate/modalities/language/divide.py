@@ -33,7 +33,10 @@ def held_out(prints: Mapping[str, Mapping[str, Any]], share: float) -> frozenset
 
 def _groups(prints: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Each record with the first of those that it is alike with, directly or through others."""
-    leader = {name: name for name in sorted(prints)}
+    leader: dict[str, str] = {}
+    alike: dict[tuple[str, ...], str] = {}
+    for name in sorted(prints):
+        leader[name] = alike.setdefault(tuple(prints[name]["hashes"]), name)
 
     def first(name: str) -> str:
         while leader[name] != name:
@@ -41,7 +44,8 @@ def _groups(prints: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
             name = leader[name]
         return name
 
-    for pair in overlap(prints, prints):
+    distinct = {name: prints[name] for name in alike.values()}
+    for pair in overlap(distinct, distinct):
         one, other = sorted((first(pair.first), first(pair.second)))
         leader[other] = one
     return {name: first(name) for name in leader}

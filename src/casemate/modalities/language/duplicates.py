@@ -4,7 +4,8 @@ Rules. A text is fingerprinted by hashes of its runs of five words, letters and 
 so that punctuation and layout hide nothing. Of a long text a fixed share is kept (those below a power of two), so that
 two texts of any length are compared on the same share: a paragraph is found in the book that holds it. Two are near
 duplicates where half of the smaller's kept runs are in the other, and at least four are. Texts of fewer than five words
-are compared whole. Fingerprints are plain JSON, and give no text back.
+are compared whole. Runs that over 200 records of a set hold are nobody's, and are passed over. Fingerprints are plain
+JSON, and give no text back.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ Fingerprints = Mapping[str, Mapping[str, Any]]
 """By record id: `share` (a power of two: one hash in so many is kept) and `hashes` (12 hex digits each, sorted)."""
 
 RUN_WORDS = 5
-MOST_KEPT = 256
+MOST_KEPT = 512
 LEAST_SHARED = 4
 CONTAINED = 0.5
+MOST_SHARING = 200
 _BITS = 48
 _WORD = re.compile(r"[^\W_]+")
 
@@ -63,12 +65,35 @@ def near_duplicates(dataset: LanguageDataset) -> list[NearDuplicate]:
 
 def overlap(first: Fingerprints, second: Fingerprints) -> list[NearDuplicate]:
     """Pairs of records, one of each set, that share words; sorted."""
+    common = _everybodys(first) | _everybodys(second)
+    ours, theirs = (_without(prints, common) for prints in (first, second))
     held: dict[str, list[str]] = defaultdict(list)
-    for name, print_ in second.items():
+    equal: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, print_ in theirs.items():
+        equal[tuple(second[name]["hashes"])].append(name)
         for value in print_["hashes"]:
             held[value].append(name)
-    found = [pair for name, print_ in first.items() for pair in _pairs(name, print_, second, held)]
+    found = []
+    for name, print_ in ours.items():
+        same = equal.get(tuple(first[name]["hashes"]), [])[:MOST_SHARING]
+        found += [NearDuplicate(name, other, 1.0) for other in same]
+        found += [pair for pair in _pairs(name, print_, theirs, held) if pair.second not in same]
     return sorted(found)
+
+
+def _everybodys(prints: Fingerprints) -> set[str]:
+    """Runs that so many records hold that they tell nothing: headings, footers, formulas of politeness."""
+    counts = Counter(value for print_ in prints.values() for value in print_["hashes"])
+    return {value for value, count in counts.items() if count > MOST_SHARING}
+
+
+def _without(prints: Fingerprints, common: set[str]) -> Fingerprints:
+    if not common:
+        return prints
+    return {
+        name: {"share": print_["share"], "hashes": [value for value in print_["hashes"] if value not in common]}
+        for name, print_ in prints.items()
+    }
 
 
 def _pairs(
@@ -79,9 +104,8 @@ def _pairs(
         theirs = second[other]
         share = max(int(print_["share"]), int(theirs["share"]))
         smaller = min(_within(print_, share), _within(theirs, share))
-        whole = print_["hashes"] == theirs["hashes"]
-        if whole or (shared >= LEAST_SHARED and shared >= CONTAINED * smaller):
-            yield NearDuplicate(name, other, 1.0 if whole else round(min(1.0, shared / smaller), 4))
+        if shared >= LEAST_SHARED and shared >= CONTAINED * smaller:
+            yield NearDuplicate(name, other, round(min(1.0, shared / smaller), 4))
 
 
 def _within(print_: Mapping[str, Any], share: int) -> int:

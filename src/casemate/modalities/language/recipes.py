@@ -95,7 +95,7 @@ def continue_pretraining(**changes: Any) -> TrainingPlan:
 
 
 def small_french(**changes: Any) -> TrainingPlan:
-    """From nothing but texts: a vocabulary and a model of 2.5 million parameters, in minutes on two cores."""
+    """From nothing but texts: a vocabulary and a model of 2.4 million parameters, in minutes on two cores."""
     return _changed(_SMALL_FRENCH, changes)
 
 
