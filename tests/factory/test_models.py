@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from casemate.catalog import Entry
-from casemate.errors import AboveCeiling, BadInput, DigestMismatch, NotFound, QuotaSpent, Revoked
+from casemate.errors import AboveCeiling, BadInput, DigestMismatch, NotFound, NotTrusted, QuotaSpent, Revoked
 from casemate.factory import Factory, models
 from casemate.factory.models import Chosen
 from casemate.serving.engines import Message, Sampling
 from casemate.serving.pool import EnginePool
+from casemate.signing import Trust
 from tests.console.released import released
 from tests.factory.town import Clock, Town, found
 from tests.serving.engines import stand_in as server
@@ -183,6 +184,31 @@ def test_a_release_that_was_withdrawn_answers_no_more_although_its_engine_is_ope
         assert models.engine(ines, pool=pool).engine.name == "quote"
         with pytest.raises(Revoked):
             models.engine(ines, "assistant", pool=pool)
+
+
+def test_a_release_that_ends_while_its_engine_is_open_answers_no_more(town: Town) -> None:
+    a_model(town, "assistant", days=1)
+    ines = town.acting("ines")
+    assert isinstance(town.clock, Clock)
+    with opened(ines) as pool:
+        town.clock.now += timedelta(hours=23, minutes=59, seconds=50)
+        first = models.engine(ines, "assistant", pool=pool)
+        assert models.engine(ines, "assistant", pool=pool).release == first.release
+        assert len(pool.verified) == 1
+        town.clock.now += timedelta(seconds=20)  # within the minute in which signatures are not verified again
+        with pytest.raises(Revoked, match="expired"):
+            models.engine(ines, "assistant", pool=pool)
+        assert models.engine(ines, pool=pool).engine.name == "quote"
+
+
+def test_a_changed_trust_file_counts_at_once(town: Town) -> None:
+    a_model(town, "assistant")
+    ines = town.acting("ines")
+    with opened(ines) as pool:
+        models.engine(ines, "assistant", pool=pool)
+        stranger = replace(ines, trust=Trust(ines.trust.keys[:1], ines.trust.serial + 1))
+        with pytest.raises(NotTrusted):
+            models.engine(stranger, "assistant", pool=pool)
 
 
 def test_a_project_whose_tokens_are_spent_is_refused(town: Town) -> None:

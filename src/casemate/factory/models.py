@@ -11,12 +11,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from casemate.catalog import Entry
 from casemate.errors import AboveCeiling, BadInput, NotAllowed, NotFound, Revoked
-from casemate.factory import serving
+from casemate.factory import peers, serving
 from casemate.factory.desk import Desk, utc_now
 from casemate.factory.site import EngineToml, Site
 from casemate.gates.release_check import Release
@@ -32,6 +32,7 @@ from casemate.store import Digest, get_manifest
 
 CHAT, EMBEDDINGS, OCR = "chat", "embeddings", "ocr"
 GGUF = "model.gguf"
+_VERIFIED, _MOST_VERIFIED = timedelta(minutes=1), 256
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def releases(desk: Desk, task: str) -> Iterator[Entry]:
 
 def task_of(desk: Desk, release: Entry) -> str:
     """What the model of a release does; "" where its entry does not say, or is not here."""
+    if "task" in release.facts:
+        return str(release.facts["task"])
     try:
         return str(desk.view.get(str(release.facts.get("model", ""))).facts.get("task", ""))
     except NotFound:
@@ -130,10 +133,10 @@ def engine(desk: Desk, name: str = "", *, pool: EnginePool | None = None, projec
         return _quote(desk, opened, project)
     if name:
         entry = _named(desk, CHAT, name)
-        return _engine(desk, entry, serving.standing(desk, entry), opened, project)
+        return _engine(desk, entry, _standing(desk, entry, opened), opened, project)
     for entry in releases(desk, CHAT):
         try:
-            held = serving.standing(desk, entry)
+            held = _standing(desk, entry, opened)
         except (Revoked, NotAllowed):
             continue
         if _runs(desk, held):
@@ -145,6 +148,28 @@ def new_pool(site: Site, *, now: Callable[[], datetime] = utc_now) -> EnginePool
     """An empty pool of engines as the site's settings want it; whoever makes it closes it."""
     said = site.settings.assistant
     return EnginePool(quotas=Quotas(site.assistant, Grants(said.quotas, said.tokens_per_day), now=now))
+
+
+def _standing(desk: Desk, entry: Entry, pool: EnginePool) -> tuple[Release, Digest]:
+    """Whether a release holds; its signatures are not verified again within a minute, if nothing has changed.
+
+    What could end it sooner counts at once: its last instant, another trust file, a withdrawal. What another site
+    released, under a trust file of its own, is always verified.
+    """
+    if peers.site_of(entry):
+        return serving.standing(desk, entry)
+    newest = desk.view.list(kind="revocation", limit=1).entries
+    grounds = (entry.id, desk.view.count(kind="revocation"), newest[0].id if newest else "")
+    now, known = desk.now(), pool.verified.get(grounds)
+    if known is not None:
+        at, trust, held = known
+        if trust == desk.trust and at <= now <= min(at + _VERIFIED, held[0].expires):
+            return held
+    held = serving.standing(desk, entry)
+    if len(pool.verified) >= _MOST_VERIFIED:
+        pool.verified.clear()
+    pool.verified[grounds] = (now, desk.trust, held)
+    return held
 
 
 def _engine(desk: Desk, entry: Entry, held: tuple[Release, Digest], pool: EnginePool, project: str) -> Chosen:

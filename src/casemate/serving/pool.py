@@ -13,11 +13,15 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from casemate.gates.release_check import Release
 from casemate.serving.engines import Engine, Message, Piece, Sampling
 from casemate.serving.fair import Party
 from casemate.serving.quotas import Quotas
 from casemate.serving.turns import Limits, Turns
+from casemate.signing.trust import Trust
+from casemate.store.digest import Digest
 
 _BYTES_A_TOKEN = 3  # what a token takes at least, on the whole, in French and English
 
@@ -31,10 +35,11 @@ class Caller:
 
 
 class EnginePool:
-    """Open engines, by key."""
+    """Open engines, by key; `verified` are the releases that held a moment ago, by what that was decided from."""
 
     def __init__(self, *, quotas: Quotas | None = None, kept: int = 2) -> None:
         self._quotas, self._kept = quotas, kept
+        self.verified: dict[tuple[str, int, str], tuple[datetime, Trust, tuple[Release, Digest]]] = {}
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._open: OrderedDict[str, _Opened] = OrderedDict()
