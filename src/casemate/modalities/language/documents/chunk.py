@@ -7,6 +7,7 @@ in its text, and names what follows. Rows of tables stay whole lines. A passage 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ ENOUGH_WORDS = 120
 ENOUGH_BEFORE_HEADING = 60
 MOST_CHARACTERS = 2500  # of a language without spaces, or of rows of numbers
 MOST_HEADING = 200
+_ENDED = re.compile(r"[.!?:;…|][\"'»”’)\]]*$")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ class Chunking:
         if not block.text.strip():
             return
         enough = ENOUGH_BEFORE_HEADING if block.kind == "heading" else ENOUGH_WORDS
-        if not self._only_headings and self._gathered.words >= enough:
+        continues = self._continues(block)
+        if not self._only_headings and self._gathered.words >= enough and not continues:
             yield from self.end()
         if block.kind == "heading":
             self._heading = " ".join(block.text.split())[:MOST_HEADING]
@@ -83,8 +86,15 @@ class Chunking:
             if self._gathered.lines and not self._gathered.has_room_for(piece):
                 yield self._gathered.draft()
                 self._gathered = _Gathered(self._heading)
-            self._gathered.add(piece, block, new_line=new_line)
+            self._gathered.add(piece, block, new_line=new_line and not continues)
+            continues = False
         self._only_headings = self._only_headings and block.kind == "heading"
+
+    def _continues(self, block: Block) -> bool:
+        """Whether a block goes on with the sentence of the one before, over the end of a column or page."""
+        if block.kind != "paragraph" or not self._gathered.lines or self._only_headings:
+            return False
+        return not _ENDED.search(self._gathered.lines[-1]) and block.text.lstrip()[:1].islower()
 
     def end(self) -> Iterator[Draft]:
         """What is gathered, as a passage."""

@@ -195,7 +195,7 @@ class _Crew:
             document = gathering.document()
             undo.pop_all()
         gathering.close()
-        attached = self._attached(task, gathering)
+        attached = list(self._attached(task, gathering))
         with self._lock:
             self.read.append(_Done(document, drafts, gathering.sketch.sketch(), tuple(gathering.written)))
             self._tasks.extend(attached)
