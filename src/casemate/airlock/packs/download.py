@@ -52,7 +52,9 @@ def order_for(wheel: Wheel) -> Order:
     line = f"{wheel.package}=={wheel.version} --hash=sha256:{wheel.digest.hex}"
     if platform == "any":
         return Order((line,))
-    version = python.split(".")[0].removeprefix("cp")
+    # A wheel for any Python 3 of a platform is asked for as if for this one: its requirements are held against that.
+    tag = python.split(".")[0]
+    version = tag.removeprefix("cp") if tag.startswith("cp") else "{}{}".format(*sys.version_info[:2])
     return Order((line,), target=Target(f"{version[0]}.{version[1:]}".rstrip("."), tuple(platform.split(".")), abi))
 
 
