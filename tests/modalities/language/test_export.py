@@ -55,6 +55,13 @@ def test_llama_cpp_answers_as_the_weights_do(tmp_path: Path, kind: str, *, tied:
     assert found.places == 48
 
 
+def test_a_vocabulary_that_composes_accents_as_qwen2_does_is_exported(tmp_path: Path) -> None:
+    folder = model(tmp_path / "m", "qwen2")
+    raw = json.loads((folder / "tokenizer.json").read_bytes()) | {"normalizer": {"type": "NFC"}}
+    (folder / "tokenizer.json").write_text(json.dumps(raw))
+    assert export.export_gguf(folder, "f16", [FRENCH + " e\u0301te\u0301"]).first_alike > 0.9
+
+
 def test_quantised_files_are_smaller_and_within_their_limits(tmp_path: Path) -> None:
     folder = model(tmp_path / "m", spread=0.05)
     sizes, apart = [], []

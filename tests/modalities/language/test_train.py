@@ -239,6 +239,13 @@ def test_a_base_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     base = based(tmp_path, texts)
     with pytest.raises(BadInput, match=r"input base: expected a base model with a chat template, found none"):
         train.run(prepared(tmp_path, chats, objective="chat", start="input:base"), tmp_path)
+    raw = (base / "tokenizer.json").read_text()
+    (base / "tokenizer.json").write_text(raw.replace('"normalizer": null', '"normalizer": {"type": "Lowercase"}'))
+    for old in (tmp_path / "inputs/words").iterdir():
+        old.unlink()
+    with pytest.raises(BadInput, match=r"tokenizer.json normalizer: expected no normaliser, or NFC"):
+        train.run(prepared(tmp_path, start="input:base", gguf="f16"), tmp_path)
+    (base / "tokenizer.json").write_text(raw)
     for old in (tmp_path / "inputs/words").iterdir():
         old.unlink()
     with pytest.raises(BadInput, match=r"parameter context: expected at most the base model's 32, found 64"):

@@ -89,6 +89,23 @@ def test_a_vocabulary_that_splits_as_nobody_does_has_no_name(tmp_path: Path) -> 
         _ = of_folder(tmp_path / "m", CONFIG).pre_tokenizer
 
 
+def test_a_vocabulary_that_changes_text_as_llama_cpp_does_not_has_no_name(tmp_path: Path) -> None:
+    raw = json.loads(MADE.text)
+    for kind in ("NFC", "Lowercase"):
+        raw["normalizer"] = {"type": kind}
+        (saved(tmp_path / kind) / "tokenizer.json").write_text(json.dumps(raw))
+    composing = of_folder(tmp_path / "NFC", CONFIG)
+    assert (composing.pre_tokenizer, composing.composed("e\u0301"), MADE.composed("e\u0301")) == (
+        "qwen2",
+        "é",
+        "e\u0301",
+    )
+    with pytest.raises(
+        BadInput, match=r"normalizer: expected no normaliser, or NFC: llama.cpp has none, found .*Lowerc"
+    ):
+        _ = of_folder(tmp_path / "Lowercase", CONFIG).pre_tokenizer
+
+
 # ── templates ────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_what_the_assistant_says_is_found_in_the_text() -> None:
     whole, spans = with_answers(CHATML, TURNS, {})

@@ -1,9 +1,9 @@
 """How far two engines are apart on the same words: PyTorch on the weights, llama.cpp on the file written from them.
 
-Rules. First the tokens: every text must become the very same ones in both. Then, at each place of a text, the whole
-distribution of the next token: their divergence (nats), the mean loss of each (whose exponent is the perplexity), and
-how often both put the same token first. llama.cpp runs in this process, on loopback, behind a key that nobody else
-has.
+Rules. First the tokens: every text must become the very same ones in both (llama.cpp composes no accents: where a
+vocabulary does, both get the text composed). Then, at each place of a text, the whole distribution of the next token:
+their divergence (nats), the mean loss of each (whose exponent is the perplexity), and how often both put the same
+token first. llama.cpp runs in this process, on loopback, behind a key that nobody else has.
 """
 
 import http.client
@@ -61,7 +61,7 @@ def compare(file: Path, network: nn.Module, vocabulary: Vocabulary, texts: Seque
     """Compare a GGUF file with the network that it was written from; RunFailed where a text becomes other tokens."""
     context = int(network.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
     with served(file, context=min(context, _PLACES + 16), plain=vocabulary.encode("a")[0]) as engine:
-        for text in (*SAMPLES, *texts):
+        for text in map(vocabulary.composed, (*SAMPLES, *texts)):
             ours, theirs = vocabulary.encode(text), engine.tokens(text)
             if ours != theirs:
                 raise RunFailed(f"tokens of {text[:40]!r}", expected=f"{ours[:40]}", found=f"{theirs[:40]}")

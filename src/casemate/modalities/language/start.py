@@ -80,6 +80,8 @@ def start(plan: Plan, settings: TrainingPlan, workdir: Path) -> Start:
     held = held_out(prints, settings.validation_share)
     older = None if name is None else workdir / "inputs" / name
     config, vocabulary = _vocabulary(datasets, held, settings, older)
+    if settings.gguf != "none":
+        _ = vocabulary.pre_tokenizer  # one that llama.cpp cannot have is refused now, and not after the last step
     taught, kept = _packed(datasets, held, vocabulary, settings)
     dtype = torch.float32 if older is None else next(iter(architecture.read_weights(older).values())).dtype
     return Start(datasets, prints, taught, kept, vocabulary, config, older, dtype, settings, plan.seed)

@@ -63,6 +63,10 @@ class Vocabulary:
         """Tokens of a document: its beginning where the model has one, its text, its end."""
         return [*([] if self.begin is None else [self.begin]), *self.encode(text), self.end]
 
+    def composed(self, text: str) -> str:
+        """A text with its accents composed, where this vocabulary composes them (NFC), else as it is."""
+        return str(self.tokenizer.normalizer.normalize_str(text)) if self.tokenizer.normalizer else text
+
     def require_plain(self, text: str, where: str) -> None:
         """Refuse a text in which the name of a special token stands."""
         for name in self.special:
@@ -73,6 +77,9 @@ class Vocabulary:
     def pre_tokenizer(self) -> str:
         """The name by which llama.cpp knows how this vocabulary splits text; BadInput where it knows none."""
         raw = json.loads(self.text)
+        if raw.get("normalizer") not in ({"type": "NFC"}, None):
+            expected = "no normaliser, or NFC: llama.cpp has none"
+            raise BadInput(f"{TOKENIZER} normalizer", expected=expected, found=f"{raw['normalizer']!s:.80}")
         split = raw.get("pre_tokenizer") or {}
         parts = split.get("pretokenizers", [split]) if split.get("type") == "Sequence" else [split]
         for part in parts:
