@@ -116,7 +116,7 @@ def xquad(data: Path) -> Case:
     return Case("xquad (en)", "en", tuple(passages), (*here, *foreign))
 
 
-def found(case: Case, embedder: Any, folder: Path, limit: int = 6) -> list[tuple[Hit, ...]]:
+def found(case: Case, embedder: Any, folder: Path, limit: int) -> list[tuple[Hit, ...]]:
     update_shard(folder, {ENTRY: Source("sha256:0", "bench", lambda: iter(case.passages))}, embedder=embedder)
     shard = open_shard(folder, POLICY.lowest)
     return [search([shard], asked.text, embedder=embedder, limit=limit) for asked in case.questions]
@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--embedder", type=Path)
     parser.add_argument("--chat", type=Path)
     parser.add_argument("--few", type=int, default=10, help="questions of each sort for the chat model")
+    parser.add_argument("--passages", type=int, default=6, help="passages that take part")
     parser.add_argument("--calibrate", action="store_true")
     given = parser.parse_args()
     embedder = (
@@ -198,7 +199,7 @@ def main() -> None:
     for case in (cnil(given.data), xquad(given.data)):
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
-            hits = found(case, embedder, Path(folder) / "shard")
+            hits = found(case, embedder, Path(folder) / "shard", given.passages)
             print(f"{case.name:11} {len(case.passages)} passages, {len(case.questions)} questions, "
                   f"index and searches {time.perf_counter() - began:.1f} s")  # fmt: skip
             if given.calibrate:

@@ -67,9 +67,8 @@ def test_an_answer_in_json_has_everything(town):
 
 
 def test_an_answer_is_kept_under_a_name_and_only_some_documents_are_asked(town):
-    said = told(run(
-        town, "ines", "ask", "Qui signe le registre des visiteurs ?", "--among", "garde", "--keep", "qui", "--project", "open",
-    ))  # fmt: skip
+    kept = ("--among", "garde", "--keep", "qui", "--project", "open")
+    said = told(run(town, "ines", "ask", "Qui signe le registre des visiteurs ?", *kept))
     assert "conservée" in said
     assert "answer" in told(run(town, "ines", "list"))
 

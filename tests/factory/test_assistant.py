@@ -129,7 +129,7 @@ def test_an_engine_speaks_with_its_release_and_its_marking_joins(town, monkeypat
     speaking(monkeypatch, town, "Le registre des visiteurs est conservé trois mois. Il est vert.", "DR")
     said = answered(town.acting("ines"))
     assert said.text == "Le registre des visiteurs est conservé trois mois. [1]"
-    assert (str(said.marking), said.engine) == ("DR", "fake")
+    assert (str(said.marking), said.engine, said.releases) == ("DR", "fake", ("sha256:" + "0" * 64,))
 
 
 def test_a_kept_answer_is_an_entry_made_from_what_was_used(town):

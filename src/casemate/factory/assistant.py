@@ -150,6 +150,7 @@ def _means(
         desk.site.policy, policies.read_prompts(desk.view, desk.store, desk.officer), secrets.token_hex(16),
         releases=tuple(markings), sampling=wish.sampling, flag_unsupported=wish.flag_unsupported,
         embedder=meaning.embedder if meaning else None,
+        digests=tuple(filter(None, (chosen.release, meaning.model.digest if meaning else ""))),
     )  # fmt: skip
     return _Means(chosen, grounding, tuple(used))
 

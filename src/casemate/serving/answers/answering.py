@@ -47,12 +47,16 @@ _CITED = re.compile(r"\s*\[\s?\d{1,3}(?:\s?[,;]\s?\d{1,3})*\s?\]")
 
 @dataclass(frozen=True)
 class Grounding:
-    """How answers are made here; `nonce` must be new for every request, `releases` are the markings of models used."""
+    """How answers are made here; `nonce` must be new for every request.
+
+    `releases` are the markings of the models used, and `digests` name those models.
+    """
 
     policy: Policy
     prompts: Prompts
     nonce: str
     releases: tuple[Marking, ...] = ()
+    digests: tuple[str, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     sampling: Sampling = field(default_factory=Sampling)
     embedder: Embedder | None = None
@@ -91,7 +95,8 @@ async def answer(
     if sure(question.text, admitted) < grounding.thresholds.confidence:
         yield Done(_refusal(question, engine, grounding, own))
         return
-    context = _context(question, admitted, engine, grounding)
+    # Engines count tokens by asking their process: the loop that streams to others must not wait for it.
+    context = await asyncio.to_thread(_context, question, admitted, engine, grounding)
     marking = Marking.join_all(own, (citation.marking for citation in context.citations))
     filters = Filters(context.system, grounding.policy, question.language)
     yield Passages(context.citations, context.left_out, marking)
@@ -209,7 +214,6 @@ async def _checked(
 async def _check(text: str, context: Context, grounding: Grounding) -> Support:
     if grounding.embedder is None:
         return check(text, context.grounds, grounding.thresholds)
-    # An embedder computes: the loop that streams to others must not wait for it.
     return await asyncio.to_thread(check, text, context.grounds, grounding.thresholds, embedder=grounding.embedder)
 
 
@@ -247,6 +251,7 @@ def _whole(
         prompts=grounding.prompts.version,
         language=question.language,
         usage=draft.usage,
+        releases=grounding.digests,
     )
 
 
@@ -254,5 +259,5 @@ def _refusal(question: Question, engine: Engine | None, grounding: Grounding, ma
     return Answer(
         wording(NOTHING, question.language), (), (), (), marking, refused=True, reasons=(NOTHING,),
         engine=engine.name if engine is not None else QUOTE, prompts=grounding.prompts.version,
-        language=question.language,
+        language=question.language, releases=grounding.digests,
     )  # fmt: skip

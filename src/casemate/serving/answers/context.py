@@ -143,9 +143,11 @@ def assemble(
     first = _least(len(question.turns), lambda start: engine.count(layout.messages(0, start)) <= room // 2)
     if (least := engine.count(layout.messages(0, first))) > room:
         raise BadInput("question", expected=f"at most {room} tokens with its instructions", found=f"{least} tokens")
-    used = 0
-    while used < len(sources) and engine.count(layout.messages(used + 1, first)) <= room:
-        used += 1
+    used = len(sources)
+    if engine.count(layout.messages(used, first)) > room:
+        used = 0
+        while used < len(sources) and engine.count(layout.messages(used + 1, first)) <= room:
+            used += 1
     left, language = len(sources) - used, question.language
     told = [note("history left out", language, count=first)] if first else []
     told += [note("left out", language, count=left)] if left else []

@@ -112,7 +112,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. `refused` says that nothing was answered, and `reasons` (codes of notes) why."""
+    """A whole answer. `refused` says that nothing was answered, and `reasons` (codes of notes) why.
+
+    `releases` are the digests of the models used, so that a revocation finds what was made with them.
+    """
 
     text: str
     sentences: tuple[Sentence, ...]
@@ -125,6 +128,7 @@ class Answer:
     prompts: str
     language: str
     usage: Usage | None = None
+    releases: tuple[str, ...] = ()
 
     @property
     def cited(self) -> tuple[Citation, ...]:
@@ -144,7 +148,8 @@ class Answer:
             "text": self.text, "sentences": [s.to_json() for s in self.sentences],
             "citations": [c.to_json() for c in self.cited], "notes": [n.to_json() for n in self.notes],
             "passages": len(self.citations), "marking": str(self.marking), "refused": self.refused,
-            "reasons": list(self.reasons), "engine": self.engine, "prompts": self.prompts, "language": self.language,
+            "reasons": list(self.reasons), "engine": self.engine, "releases": list(self.releases),
+            "prompts": self.prompts, "language": self.language,
             "usage": None if usage is None else {"prompt_tokens": usage.prompt_tokens,
                                                  "completion_tokens": usage.completion_tokens},
         }  # fmt: skip
