@@ -97,7 +97,9 @@ def test_a_search_of_allowed_keys_is_one_of_a_shard_of_them_alone(site: Site) ->
     keys, rows, places = named(len(site.places)), clustered(len(site.places), DIM, site.seed), np.array(site.places)
     allowed = [number for number in range(len(keys)) if places[number] in site.seen]
     with tempfile.TemporaryDirectory() as folder, searching(site):
-        whole = built(Path(folder) / "whole", keys, rows)
+        dead = named(20, "removed")
+        both = np.concatenate([rows, clustered(20, DIM, site.seed + 2)])
+        whole = built(Path(folder) / "whole", [*keys, *dead], both).update(remove=dead)
         mask = whole.mask([keys[number] for number in allowed])
         alone = Vectors.open(Path(folder) / "alone")
         if allowed:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ FIRST_ROWS = 1024
 SCORED_MAX = 24_576
 _THREAD_ROWS_MIN = 32_768
 _OUT = BITS + 1
+_FEW = 4  # of so many rows one: it's quicker to gather those than to count the bits of all
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -46,11 +47,56 @@ _R = TypeVar("_R")
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A segment in a search; `hidden` says which rows take no part, None: all take part."""
+    """A segment in a search, of which `count` rows take part.
+
+    All but the `hidden` ones, or, where few take part, only `rows` (ascending; nothing else is then looked at).
+    """
 
     segment: Segment
-    hidden: npt.NDArray[np.bool_] | None
     count: int
+    hidden: npt.NDArray[np.bool_] | None = None
+    rows: npt.NDArray[np.intp] | None = None
+
+    @classmethod
+    def whole(cls, segment: Segment) -> Part:
+        """All of a segment that is not dead."""
+        return cls(segment, segment.live, segment.dead)
+
+    @classmethod
+    def masked(cls, segment: Segment, allowed: npt.NDArray[np.bool_]) -> Part:
+        """Of a segment what `allowed`, one for each live row, shows."""
+        count = int(np.count_nonzero(allowed))
+        if count * _FEW <= segment.rows:
+            rows = np.flatnonzero(allowed)
+            return cls(segment, count, rows=rows if segment.dead is None else segment.live_rows()[rows])
+        if segment.dead is None:
+            return cls(segment, count, ~allowed)
+        hidden = segment.dead.copy()
+        hidden[~segment.dead] = ~allowed
+        return cls(segment, count, hidden)
+
+    @property
+    def length(self) -> int:
+        """How many numbers it has in a search."""
+        return self.segment.rows if self.rows is None else len(self.rows)
+
+    def shown(self) -> npt.NDArray[np.intp]:
+        """The numbers of what takes part."""
+        return np.arange(self.length) if self.hidden is None else np.flatnonzero(~self.hidden)
+
+    def at(self, numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """The rows of the segment that have these numbers."""
+        return numbers if self.rows is None else self.rows[numbers]
+
+    def differ(self, query: Any, out: npt.NDArray[np.int32]) -> None:
+        """Write in how many bits each differs from the sketch at `query`; more than all for what is hidden."""
+        if self.rows is None:
+            differing(self.segment.pointer, len(out), query, pointer(out))
+        else:
+            chosen = self.segment.sketches.take(self.rows, axis=0, mode="clip")
+            differing(pointer(chosen), len(out), query, pointer(out))
+        if self.hidden is not None:
+            np.copyto(out, _OUT, where=self.hidden)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +113,7 @@ class Field:
     def __init__(self, parts: Sequence[Part], query_D: npt.NDArray[np.float64]) -> None:
         """Take the parts and a query of unit length."""
         self.parts = parts
-        self.starts = np.concatenate([[0], np.cumsum([part.segment.rows for part in parts], dtype=np.intp)])
+        self.starts = np.concatenate([[0], np.cumsum([part.length for part in parts], dtype=np.intp)])
         self._cuts: list[int] = self.starts.tolist()
         self.count = sum(part.count for part in parts)
         self._exact = query_whole(query_D)
@@ -76,7 +122,7 @@ class Field:
     def nearest(self, k: int) -> Scored:
         """The k (at most `K_MAX`) nearest rows, and those that tie with the last of them, in no order."""
         if self.count <= EXACT_ROWS:
-            shown = [start + _shown(part) for part, start in zip(self.parts, self.starts[:-1], strict=True)]
+            shown = [start + part.shown() for part, start in zip(self.parts, self.starts[:-1], strict=True)]
             return _best(self._scored(np.concatenate(shown)), k)
         bits = np.empty(self.starts[-1], np.int32)
         counts = sum(_crew_map(lambda span: self._count_bits(bits, span), self._spans()))
@@ -94,7 +140,8 @@ class Field:
     def key(self, row: int) -> tuple[str, int]:
         """The key of a numbered row, and the number of its part."""
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return self.parts[part].segment.keys[row - self.starts[part]].decode("utf-8"), part
+        held = self.parts[part]
+        return held.segment.keys[held.at(np.array([row - self.starts[part]]))][0].decode("utf-8"), part
 
     def _spans(self) -> list[range]:
         """The parts in as many runs of about as many rows as there are threads to use."""
@@ -106,10 +153,7 @@ class Field:
     def _count_bits(self, bits: npt.NDArray[np.int32], span: range) -> npt.NDArray[np.intp]:
         query = pointer(self._sketch)
         for number in span:
-            part, own = self.parts[number], bits[self._cuts[number] : self._cuts[number + 1]]
-            differing(part.segment.pointer, len(own), query, pointer(own))
-            if part.hidden is not None:
-                np.copyto(own, _OUT, where=part.hidden)
+            self.parts[number].differ(query, bits[self._cuts[number] : self._cuts[number + 1]])
         return np.bincount(bits[self.starts[span.start] : self.starts[span.stop]], minlength=_OUT + 1)
 
     def _promising(self, bits: npt.NDArray[np.int32], near: int, reach: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -117,7 +161,7 @@ class Field:
         if reach[near] <= SCORED_MAX:
             return np.flatnonzero(bits <= near)
         sure, last = np.flatnonzero(bits < near), np.flatnonzero(bits == near)
-        keys = np.concatenate([part.segment.keys[rows] for part, rows in self._split(last)])
+        keys = np.concatenate([part.segment.keys[part.at(own)] for part, own in self._split(last)])
         return np.concatenate([sure, last[np.argsort(keys, kind="stable")[: SCORED_MAX - len(sure)]]])
 
     def _scored(self, rows: npt.NDArray[np.intp]) -> Scored:
@@ -127,7 +171,7 @@ class Field:
         taken = np.empty((len(rows), len(self._exact)), np.int16)
         done = 0
         for part, own in self._split(rows):
-            part.segment.kept.take(own, axis=0, out=taken[done : done + len(own)], mode="clip")
+            part.segment.kept.take(part.at(own), axis=0, out=taken[done : done + len(own)], mode="clip")
             done += len(own)
         return cosines(taken, self._exact)
 
@@ -140,10 +184,6 @@ class Field:
 
 
 _NONE = np.empty(0, np.float32)
-
-
-def _shown(part: Part) -> npt.NDArray[np.intp]:
-    return np.arange(part.segment.rows) if part.hidden is None else np.flatnonzero(~part.hidden)
 
 
 def _best(found: Scored, k: int) -> Scored:

@@ -126,7 +126,7 @@ class Vectors:
     @cached_property
     def parts(self) -> list[Part]:
         """What of it takes part in a search that allows everything."""
-        return [Part(segment, segment.dead, segment.live) for segment in self.segments]
+        return [Part.whole(segment) for segment in self.segments]
 
     def mask(self, keys: Collection[str]) -> npt.NDArray[np.bool_]:
         """Which of `self.keys` are among `keys`, for `allowed`."""
@@ -177,11 +177,8 @@ def _parts(shard: Vectors, allowed: npt.NDArray[np.bool_] | None) -> list[Part]:
         raise BadInput(shard.folder, expected=f"a mask of {len(shard)} keys", found=found)
     parts, start = [], 0
     for segment in shard.segments:
-        own = allowed[start : start + segment.live]
-        hidden = np.ones(segment.rows, np.bool_)
-        hidden[segment.live_rows()] = ~own
+        parts.append(Part.masked(segment, allowed[start : start + segment.live]))
         start += segment.live
-        parts.append(Part(segment, hidden, int(np.count_nonzero(own))))
     return [part for part in parts if part.count]
 
 
