@@ -32,6 +32,12 @@ _CEILING = {
 }  # fmt: skip
 
 
+_HTTP = {
+    404: ("unknown_url", "There is no such route."),
+    405: ("method_not_allowed", "This route has no such method."),
+}
+
+
 def make_app(console: Console) -> ASGIApp:
     """The application of a console."""
     return Porter(routed(console), console)
@@ -96,8 +102,8 @@ async def _asked(console: Console, route: Route, request: Request) -> Ask[Any]:
 
 async def _http_no(_: Request, why: Exception) -> Response:
     status = why.status_code if isinstance(why, HTTPException) else 500
-    message = "There is no such route." if status == 404 else "This route has no such method."
-    return Fault(status, "unknown_url" if status == 404 else "method_not_allowed", message).response()
+    code, message = _HTTP.get(status, ("invalid_form", "The form cannot be read as multipart/form-data."))
+    return Fault(status, code, message).response()
 
 
 async def _mistake(_: Request, __: Exception) -> Response:
