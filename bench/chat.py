@@ -5,9 +5,10 @@
 
 Engine. The reference is `xllamacpp` itself, in a process of its own, with the same context, batch and threads; both are
 asked the same prompts in turn, each round in the other order, and no prompt is reused from the one before.
-Streams. A stand-in engine says a word every few milliseconds; so many clients ask it at once, directly and through the
-API of a site (`casemate serve`, a listed engine, keys, journal). None may be lost; what the API adds is the difference
-of the same percentile. Memory is the server's resident set, after each tenth of the requests.
+Streams. A stand-in engine says a word every tenth of a second, for six seconds; so many clients come within four, so
+that all streams are open together, directly and through the API of a site (`casemate serve`, a listed engine, keys,
+journal). None may be lost; what the API adds is the difference of the same percentile. Memory is the server's resident
+set after each tenth of the requests; its processor time is told too: other work on the machine does not bend it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 CONTEXT, BATCH = 2048, 256
+WORD_S, WORDS, OVER_S = 0.1, 60, 4.0  # of a stream of the stand-in; the clients come one after another within OVER_S
 PLACES = ["Brest", "Toulon", "Cherbourg", "Lorient", "Papeete", "Nouméa", "Djibouti", "Dakar"]
 
 
@@ -131,14 +133,14 @@ def told(rows: dict[str, list[tuple[float, float, int]]]) -> None:
 
 # ── Many streams ─────────────────────────────────────────────────────────────────────────────────────────────────────
 async def says_words(_: Any, asked: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-    """The stand-in: a word every 20 ms, as a large engine under load."""
+    """The stand-in: a word now and then, as a large engine under load."""
     from tests.serving.engines.stand_in import HEAD, chunk, event, usage
 
     writer.write(HEAD)
     for number in range(asked["max_tokens"]):
         writer.write(chunk({"content": f"mot{number} "}))
         await writer.drain()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(WORD_S)
     writer.write(chunk({}, "stop") + usage(10, asked["max_tokens"]) + event("[DONE]"))
     await writer.drain()
 
@@ -151,7 +153,12 @@ async def one(client: Any, url: str, model: str, secret: str, tokens: int) -> tu
     done = False
     try:
         async with client.stream("POST", f"{url}/chat/completions", json=body, headers=head) as response:
+            said = b"" if response.status_code == 200 else await response.aread()
+            if said:
+                print(f"lost: HTTP {response.status_code}: {said[:300]!r}")
             async for line in response.aiter_lines():
+                if '"error"' in line:
+                    print(f"lost: {line[:300]}")
                 done = done or line == "data: [DONE]"
                 if line.startswith("data: {"):
                     for choice in json.loads(line[6:]).get("choices", ()):
@@ -163,13 +170,19 @@ async def one(client: Any, url: str, model: str, secret: str, tokens: int) -> tu
     return first, time.perf_counter() - began, done and words == [f"mot{number} " for number in range(tokens)]
 
 
-async def at_once(url: str, model: str, secrets: list[str], count: int, tokens: int) -> list[tuple[float, float, bool]]:
+async def at_once(
+    url: str, model: str, secrets: list[str], count: int, tokens: int, over_s: float = 0.0
+) -> list[tuple[float, float, bool]]:
     import httpx
 
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=120, limits=limits, trust_env=False) as client:
-        calls = (one(client, url, model, secrets[number % len(secrets)], tokens) for number in range(count))
-        return await asyncio.gather(*calls)
+
+        async def later(number: int) -> tuple[float, float, bool]:
+            await asyncio.sleep(over_s * number / count)
+            return await one(client, url, model, secrets[number % len(secrets)], tokens)
+
+        return await asyncio.gather(*(later(number) for number in range(count)))
 
 
 def site(root: Path, url: str, count: int) -> tuple[Any, list[str]]:
@@ -191,7 +204,7 @@ def site(root: Path, url: str, count: int) -> tuple[Any, list[str]]:
     return town, keys
 
 
-async def streams_bench(count: int, requests: int, tokens: int) -> None:
+async def streams_bench(count: int, requests: int) -> None:
     from tests.serving.engines.stand_in import stand_in
 
     with tempfile.TemporaryDirectory() as temporary:
@@ -202,21 +215,24 @@ async def streams_bench(count: int, requests: int, tokens: int) -> None:
             with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:  # noqa: ASYNC220  once, at the start
                 try:
                     url = await asyncio.to_thread(address, server)
-                    await measured(it.url, f"{url}/v1", secrets, count, tokens)
+                    await measured(it.url, f"{url}/v1", secrets, count, server.pid)
                     await memory(f"{url}/v1", secrets, requests, server.pid)
                 finally:
                     server.terminate()
 
 
-async def measured(direct: str, api: str, secrets: list[str], count: int, tokens: int) -> None:
+async def measured(direct: str, api: str, secrets: list[str], count: int, pid: int) -> None:
     await at_once(api, "big", secrets, 8, 4)  # to warm up
     found = {
-        "direct": await at_once(direct, "big", secrets, count, tokens),
-        "api": await at_once(api, "big", secrets, count, tokens),
+        "direct": await at_once(direct, "big", secrets, count, WORDS, OVER_S),
     }
+    before = processor_s(pid)
+    found["api"] = await at_once(api, "big", secrets, count, WORDS, OVER_S)
+    used = processor_s(pid) - before
+    print(f"processor time of the server: {used:.1f} s, {used / count / WORDS * 1e6:.0f} µs a word with its request")
     for name, rows in found.items():
         firsts, wholes = sorted(row[0] for row in rows), sorted(row[1] for row in rows)
-        print(f"{name:7} {count} streams of {tokens} words: lost {sum(not row[2] for row in rows)}; first word "
+        print(f"{name:7} {count} streams of {WORDS} words: lost {sum(not row[2] for row in rows)}; first word "
               f"p50 {at(firsts, 50):.0f} ms, p99 {at(firsts, 99):.0f} ms; whole p50 {at(wholes, 50):.0f} ms, "
               f"p99 {at(wholes, 99):.0f} ms")  # fmt: skip
     for place, what in ((0, "first word"), (1, "whole")):
@@ -228,14 +244,16 @@ async def measured(direct: str, api: str, secrets: list[str], count: int, tokens
 async def memory(url: str, secrets: list[str], requests: int, pid: int) -> None:
     """The server's resident set as requests go by; keys are asked within their 600 a minute."""
     sizes, batch = [], max(1, requests // 10)
-    began, lost, asked = time.perf_counter(), 0, 0
+    began, lost, asked, before = time.perf_counter(), 0, 0, processor_s(pid)
     for _ in range(10):
-        for start in range(0, batch, 50):
-            rows = await at_once(url, "big", secrets, min(50, batch - start), 3)
+        for start in range(0, batch, 20):
+            rows = await at_once(url, "big", secrets, min(20, batch - start), 3)
             asked, lost = asked + len(rows), lost + sum(not row[2] for row in rows)
             behind = asked / (8 * 9) - (time.perf_counter() - began)  # 8 keys, 9 a second each
             await asyncio.sleep(max(0.0, behind))
         sizes.append(resident_mb(pid))
+    used = (processor_s(pid) - before) / asked
+    print(f"processor time of the server: {used * 1000:.1f} ms a request of 3 words")
     shown = ", ".join(f"{size:.1f}" for size in sizes)
     print(f"{asked} requests, lost {lost}: resident {shown} MB; {sizes[-1] - sizes[1]:+.1f} since the 2nd tenth")
 
@@ -251,6 +269,11 @@ def address(server: subprocess.Popen[str]) -> str:
             if word.startswith("http://127.0.0.1:"):
                 return word.rstrip(".,/;")
     raise SystemExit("the server did not start")
+
+
+def processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:
@@ -274,7 +297,7 @@ def main() -> None:
     if told_.model:
         engine_bench(told_.model, told_.rounds, told_.tokens, told_.threads)
     if told_.streams:
-        asyncio.run(streams_bench(told_.streams, told_.requests, 20))
+        asyncio.run(streams_bench(told_.streams, told_.requests))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from casemate.serving.event_stream import EventStream
 if TYPE_CHECKING:
     import httpx
 
-_CONNECT_S, _WRITE_S, _WHOLE_S = 5.0, 30.0, 3600.0
+_CONNECT_S, _WRITE_S, _WHOLE_S = 15.0, 30.0, 3600.0
 _BYTES_A_TOKEN, _BYTES_A_MESSAGE = 3, 8
 _EVENT_BYTES, _HEAD_BYTES = 4096, 1 << 20  # of an answer: for each token, and beside them
 
