@@ -15,7 +15,7 @@ from casemate.store import Digest, put_bytes
 INSPECTION = ("inspection", "inspection_signed")  # the facts of an entry that name its report and its statement
 _READABLE = {  # what a modality does not read is refused, and not kept unread
     "imagery": IMAGERY - {"webp"},
-    "language": frozenset({"json lines", "json", "text"}),
+    "language": frozenset({"json lines", "json", "text", "png", "jpeg"}),
 }
 _PAPERS = frozenset({"json", "html", "text", "png", "jpeg"})
 _BY_KIND = {"documents": DOCUMENTS, "model": MODEL, "report": _PAPERS, "release": _PAPERS}

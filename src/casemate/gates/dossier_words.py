@@ -94,6 +94,7 @@ _WORDS: Final = {
     "pages": Text("pages", "pages"),
     "conversations": Text("conversations", "conversations"),
     "question": Text("question", "question"),
+    "page": Text("page", "page"),
     "unanswerable": Text("question without an answer", "question sans réponse"),
     "injection_direct": Text("direct injection", "injection directe"),
     "injection_planted": Text("injection in a document", "injection dans un document"),

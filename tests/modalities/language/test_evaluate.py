@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from casemate.errors import BadInput, NotFound, RunFailed
 from casemate.modalities import find
@@ -258,7 +260,7 @@ def test_every_shipped_set_can_be_read_and_asked(name: str, tmp_path: Path) -> N
     found = data.read(samples.write(name, tmp_path / name))
     if found.attacks:
         assert {attack.kind for attack in tries(found, thing=name)} == set(KINDS) - {"extraction"}
-    else:
+    elif not found.pages:
         assert found.questions
         assert found.texts
         for question in found.questions:
@@ -291,3 +293,58 @@ def test_the_scores_are_what_the_gate_reads(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_the_modality_is_found_with_its_evaluation() -> None:
     assert callable(find("language").evaluate.run)
+
+
+def pages(folder: Path, texts: tuple[str, ...] = ("Pièce d'identité\nn° 12", "Fermé le jeudi")) -> Path:
+    """A set of pictures of print; what is drawn on them does not matter to a fake."""
+    folder.mkdir(parents=True)
+    for number, _ in enumerate(texts):
+        Image.new("RGB", (60 + number, 20), "white").save(folder / f"p{number}.png")
+    rows = [{"id": f"p{n}", "image": f"p{n}.png", "text": text, "language": "fr"} for n, text in enumerate(texts)]
+    write_lines(folder / "pages.jsonl", rows)
+    return folder
+
+
+class Reads:
+    """A recogniser that tells pages apart by their width, and reads the second one wrongly."""
+
+    def read(self, picture: Any) -> list[Any]:
+        first, second = ("n° 12", (5, 20, 50, 30)), ("Pièce d'identité", (0, 0, 50, 10))
+        told = (first, second) if picture.shape[1] == 60 else (("le jeudi", (30, 1, 60, 11)), ("Ferme", (0, 0, 25, 10)))
+        return [SimpleNamespace(text=text, box=box) for text, box in told]
+
+
+def test_print_is_scored_by_its_edits_in_reading_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(predict, "recogniser", lambda _, **__: Reads())
+    found = scores(laid_out(tmp_path / "w", {"dataset": pages(tmp_path / "p")}, task="ocr"), tmp_path / "w")
+    assert value(found, "character_error") == pytest.approx(1 / (22 + 14))
+    assert value(found, "word_error") == pytest.approx(1 / (4 + 3))
+    assert (found["dataset"]["items"], found["counts"]) == (2, {"pages": 2})
+    assert found["samples"][0]["answered"] == "Ferme le jeudi"  # the worst first
+
+
+def test_the_pictures_of_a_set_are_those_that_its_pages_name(tmp_path: Path) -> None:
+    folder = pages(tmp_path / "p")
+    data.save_labels(data.read(folder), folder)
+    assert len(data.load_labels(folder).pages) == 2
+    (folder / "other.png").write_bytes((folder / "p0.png").read_bytes())
+    with pytest.raises(BadInput, match=r"other\.png: expected a picture that a page names, found another"):
+        data.load_labels(folder)
+    (folder / "other.png").rename(folder / "p0.png")
+    (folder / "p1.png").unlink()
+    with pytest.raises(BadInput, match=r"p1\.png: expected a picture, found none"):
+        data.load_labels(folder)
+
+
+@pytest.mark.parametrize("image", ["../p.png", "/p.png", "p.gif", "a/../p.png"])
+def test_a_page_names_a_picture_in_its_folder(tmp_path: Path, image: str) -> None:
+    write_lines(tmp_path / "pages.jsonl", [{"id": "p", "image": image, "text": "x"}])
+    with pytest.raises(BadInput, match=r"pages\.jsonl:1 image: expected a path in the folder ending in \.png, "):
+        data.read(tmp_path)
+
+
+def test_pictures_without_pages_are_refused(tmp_path: Path) -> None:
+    write_lines(tmp_path / "texts.jsonl", [{"text": "un texte"}])
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
+    with pytest.raises(BadInput, match=r"p\.png: expected \*\.jsonl or \*\.txt"):
+        data.read(tmp_path)

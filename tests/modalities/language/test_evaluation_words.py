@@ -106,6 +106,8 @@ def test_a_mean_has_its_interval_over_what_was_drawn_and_the_same_for_the_same_s
     assert 0.2 < figure.low < 0.5 < figure.high < 0.8
     assert mean([1.0], resamples=500, seed=3).low is None
     assert mean([], resamples=500, seed=3) == NOT_EVALUATED
+    assert mean([1.0] * 8, resamples=500, seed=3) == share(8, 8)  # no draw would show anything else
+    assert ratio([0.0] * 8, [300.0] * 8, resamples=500, seed=3) == share(0, 8)
     assert ratio([1.0, 0.0], [0.0, 0.0], resamples=10, seed=0) == NOT_EVALUATED
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Kind = Literal["text", "chat", "questions", "attacks"]
-KINDS: tuple[Kind, ...] = ("text", "chat", "questions", "attacks")
+Kind = Literal["text", "chat", "questions", "attacks", "pages"]
+KINDS: tuple[Kind, ...] = ("text", "chat", "questions", "attacks", "pages")
 ROLES = ("system", "user", "assistant")
 
 
@@ -66,6 +66,16 @@ class Attack:
 
 
 @dataclass(frozen=True)
+class Page:
+    """A picture of print, by its path in the folder, and what is written on it."""
+
+    id: str
+    image: str
+    text: str
+    language: str = ""
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """One file of a set: its path in the folder, what its records are, and how many."""
 
@@ -85,6 +95,7 @@ class LanguageDataset:
     conversations: tuple[Conversation, ...] = ()
     questions: tuple[Question, ...] = ()
     attacks: tuple[Attack, ...] = ()
+    pages: tuple[Page, ...] = ()
     languages: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -94,6 +105,7 @@ class LanguageDataset:
         yield from ((c.id, "\n".join(turn.content for turn in c.turns)) for c in self.conversations)
         yield from ((q.id, q.question) for q in self.questions)
         yield from ((a.id, a.prompt) for a in self.attacks)
+        yield from ((p.id, p.text) for p in self.pages)
 
     @property
     def source(self) -> str:

@@ -2,10 +2,11 @@
 
 Rules. What `read` returns may be trusted: every record was parsed and checked (`records`), and an error names file and
 line. A set is of one kind: texts (`*.jsonl` with "text", or `*.txt`), conversations (`*.jsonl` with "messages"), an
-evaluation set (`questions.jsonl`, with `documents.jsonl` beside it), or attacks (`attacks.jsonl`). A file that no rule
-reads is refused, except papers that go with a set (README, LICENSE, SOURCE..., pack.json): those are left out with a
-note. The canonical file, casemate-language.json, says what was read: `save_labels` writes it, `load_labels` reads the
-set by it and finds the same.
+evaluation set (`questions.jsonl`, with `documents.jsonl` beside it), attacks (`attacks.jsonl`), or pictures of print
+(`pages.jsonl`, with the PNG and JPEG files that it names and no others). A file that no rule reads is refused, except
+papers that go with a set (README, LICENSE, SOURCE..., pack.json): those are left out with a note. The canonical file,
+casemate-language.json, says what was read: `save_labels` writes it, `load_labels` reads the set by it and finds the
+same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from typing import Any
 from casemate.errors import BadInput
 from casemate.modalities.language import lines, records, tongues
 from casemate.modalities.language.canonical import CANONICAL, Listed, list_set, save_labels
-from casemate.modalities.language.corpus import Attack, Conversation, Kind, LanguageDataset, Question, SourceFile, Text
+from casemate.modalities.language.corpus import (
+    Attack,
+    Conversation,
+    Kind,
+    LanguageDataset,
+    Page,
+    Question,
+    SourceFile,
+    Text,
+)
 from casemate.modalities.language.duplicates import Fingerprints, fingerprints, near_duplicates, overlap
 
 __all__ = [
@@ -26,6 +36,7 @@ __all__ = [
     "Conversation",
     "Fingerprints",
     "LanguageDataset",
+    "Page",
     "Question",
     "Text",
     "facts",
@@ -41,12 +52,13 @@ __all__ = [
 Progress = Callable[[int, int, str], None]
 MOST_RECORDS = 20_000_000
 _PAPERS = ("readme", "license", "licence", "source", "notice", "model_licenses", "pack.json")
-_NAMED = {"questions.jsonl": records.QUESTIONS, "attacks.jsonl": records.ATTACKS}
+_NAMED = {"questions.jsonl": records.QUESTIONS, "attacks.jsonl": records.ATTACKS, "pages.jsonl": records.PAGES}
 _KIND_OF: Mapping[str, Kind] = {
     records.TEXT: "text",
     records.CHAT: "chat",
     records.QUESTIONS: "questions",
     records.ATTACKS: "attacks",
+    records.PAGES: "pages",
 }
 
 
@@ -91,6 +103,7 @@ def facts(dataset: LanguageDataset) -> dict[str, Any]:
         "turns": sum(len(c.turns) for c in dataset.conversations),
         "questions": len(dataset.questions),
         "attacks": len(dataset.attacks),
+        "pages": len(dataset.pages),
         "characters": sum(map(len, texts)),
         "words": sum(len(text.split()) for text in texts),
         "languages": dict(dataset.languages),
@@ -106,12 +119,15 @@ def taxonomy_of(file: Path) -> Any:
 def _sorted_out(folder: Path) -> tuple[list[str], list[str]]:
     """Papers that go with a set, and the files that are read; anything else is refused."""
     papers, sources = [], []
+    pictured = (folder / "pages.jsonl").is_file()
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         path = file.relative_to(folder).as_posix()
         if file.name.lower().startswith(_PAPERS):
             papers.append(path)
         elif file.suffix.lower() in {".jsonl", ".txt"}:
             sources.append(path)
+        elif pictured and file.suffix.lower() in records.IMAGES:
+            continue  # held against the pages that name them, below
         else:
             expected = "*.jsonl or *.txt (and README, LICENSE, SOURCE)"
             raise BadInput(path, expected=expected, found=file.suffix or "no ending")
@@ -159,9 +175,10 @@ def _set(
     for what, values in found.items():
         _require_unique(values, what)
     _require_documents(found)
+    _require_images(folder, found[records.PAGES])
     dataset = LanguageDataset(
         folder, kind, tuple(files), tuple(found[records.TEXT]), tuple(found[records.CHAT]),
-        tuple(found[records.QUESTIONS]), tuple(found[records.ATTACKS]),
+        tuple(found[records.QUESTIONS]), tuple(found[records.ATTACKS]), tuple(found[records.PAGES]),
     )  # fmt: skip
     if listed is None:
         notes = [*notes, *_notes(dataset, unread)]
@@ -212,6 +229,15 @@ def _require_documents(found: Mapping[str, list[Any]]) -> None:
         if question.document is not None and question.document not in ids:
             thing = f"document of question {question.id}"
             raise BadInput(thing, expected="the id of a text of the set", found=question.document)
+
+
+def _require_images(folder: Path, pages: list[Page]) -> None:
+    """The pictures of a set are those that its pages name."""
+    named = {page.image for page in pages}
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in records.IMAGES}
+    for image in sorted(named ^ there) if pages else ():
+        expected, seen = ("a picture", "none") if image in named else ("a picture that a page names", "another")
+        raise BadInput(image, expected=expected, found=seen)
 
 
 def _notes(dataset: LanguageDataset, unread: set[str]) -> list[str]:

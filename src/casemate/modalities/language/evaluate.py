@@ -20,7 +20,7 @@ from casemate.errors import BadInput
 from casemate.modalities.language import learned
 from casemate.modalities.language.data import load_labels
 from casemate.modalities.language.duplicates import fingerprints, overlap
-from casemate.modalities.language.evaluation import answers, retrieval, runtime
+from casemate.modalities.language.evaluation import answers, recognition, retrieval, runtime
 from casemate.modalities.language.evaluation.settings import settings
 from casemate.modalities.language.evaluation.task import Found, Task
 from casemate.modalities.language.security import probe
@@ -61,7 +61,11 @@ def _chat(task: Task) -> Found:
     return found
 
 
-_BY_TASK: Mapping[str, Callable[[Task], Found]] = {"embeddings": _embeddings, "chat": _chat}
+def _ocr(task: Task) -> Found:
+    return recognition.evaluate(task, runtime.open_recogniser)
+
+
+_BY_TASK: Mapping[str, Callable[[Task], Found]] = {"embeddings": _embeddings, "chat": _chat, "ocr": _ocr}
 
 
 def _document(task: Task, found: Found) -> dict[str, Any]:

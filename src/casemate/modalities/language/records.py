@@ -7,13 +7,15 @@ strictly: perhaps one system message, then user and assistant by turns, ending w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from casemate.errors import BadInput
-from casemate.modalities.language.corpus import ROLES, Attack, Conversation, Question, Text, Turn
+from casemate.modalities.language.corpus import ROLES, Attack, Conversation, Page, Question, Text, Turn
 from casemate.modalities.language.lines import checked, field_text
 
-TEXT, CHAT, QUESTIONS, ATTACKS = "texts", "conversations", "questions", "attacks"
+TEXT, CHAT, QUESTIONS, ATTACKS, PAGES = "texts", "conversations", "questions", "attacks", "pages"
+IMAGES = (".png", ".jpg", ".jpeg")
 READ_KEYS: Mapping[str, frozenset[str]] = {
     TEXT: frozenset({"id", "text", "title", "language"}),
     CHAT: frozenset({"id", "messages", "language"}),
@@ -80,11 +82,21 @@ def attack(raw: dict[str, Any], where: str) -> Attack:
     return Attack(_id(raw, where), prompt, _language(raw, where), extra)
 
 
+def page(raw: dict[str, Any], where: str) -> Page:
+    """A line {"id", "image", "text", "language"}; the image is a file of the set."""
+    image = field_text(raw, "image", where)
+    path = PurePosixPath(image)
+    if path.is_absolute() or ".." in path.parts or path.as_posix() != image or path.suffix.lower() not in IMAGES:
+        raise BadInput(f"{where} image", expected=f"a path in the folder ending in {', '.join(IMAGES)}", found=image)
+    return Page(_id(raw, where), image, field_text(raw, "text", where), _language(raw, where))
+
+
 PARSERS: Mapping[str, Callable[[dict[str, Any], str], Any]] = {
     TEXT: text,
     CHAT: conversation,
     QUESTIONS: question,
     ATTACKS: attack,
+    PAGES: page,
 }
 
 

@@ -22,7 +22,7 @@ def count(dataset: LanguageDataset) -> dict[str, int]:
     """Records by language, the most first."""
     told = [
         r.language
-        for group in (dataset.texts, dataset.conversations, dataset.questions, dataset.attacks)
+        for group in (dataset.texts, dataset.conversations, dataset.questions, dataset.attacks, dataset.pages)
         for r in group
     ]
     found = Counter(code for code in told if code)

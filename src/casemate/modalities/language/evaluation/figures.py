@@ -2,7 +2,8 @@
 
 Rules. A share of things that did or did not happen has Wilson's interval, which stays honest when nothing happened in
 few trials: nobody may read "0 of 8" as "never". A mean of other figures has a percentile bootstrap interval over the
-questions, none where there is one question. Of no trial at all there is no figure.
+questions; none where there is one question, and Wilson's ends where all are 0 or all are 1, of which no draw can show
+anything else. Of no trial at all there is no figure.
 """
 
 from __future__ import annotations
@@ -59,6 +60,8 @@ def ratio(tops: Sequence[float], bottoms: Sequence[float], *, resamples: int, se
     value = float(top.sum() / bottom.sum())
     if len(top) == 1 or not resamples:
         return Figure(value, of=len(top))
+    if value in {0.0, 1.0} and np.array_equal(top, value * bottom):
+        return share(round(value * len(top)), len(top))
     drawn = np.random.default_rng(seed).integers(0, len(top), size=(resamples, len(top)))
     sums, wholes = top[drawn].sum(axis=1), bottom[drawn].sum(axis=1)
     low, high = np.percentile(sums[wholes > 0] / wholes[wholes > 0], _ENDS)

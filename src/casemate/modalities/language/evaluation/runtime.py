@@ -55,6 +55,11 @@ def open_chat(task: Task) -> Chat:
     return Replies(model)
 
 
+def open_recogniser(task: Task) -> Any:
+    """The recogniser of an evaluation: pictures in, lines out."""
+    return predict.recogniser(task.model_dir, threads=task.plan.resources.threads)
+
+
 def open_embedder(task: Task) -> Embedder:
     """The embedder of an evaluation."""
     found: Embedder = predict.embedder(task.model_dir)

@@ -13,6 +13,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
+
 _WORD = re.compile(r"\w+")
 _CITATION = re.compile(r"\[\s*(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\s*\]")
 _ARTICLES = frozenset("a an the le la les l un une des du de d au aux".split())  # noqa: SIM905  easier to read
@@ -80,9 +82,11 @@ def without_citations(reply: str) -> str:
 
 def edits(read: Sequence[str], written: Sequence[str]) -> int:
     """The fewest insertions, deletions and replacements from what was read to what is written (Levenshtein)."""
-    row = list(range(len(written) + 1))
-    for i, found in enumerate(read, 1):
-        above, row[0] = row[0], i
-        for j, right in enumerate(written, 1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (found != right))
-    return row[-1]
+    numbers: dict[str, int] = {}
+    ours, theirs = (np.array([numbers.setdefault(x, len(numbers)) for x in one], int) for one in (read, written))
+    places = np.arange(len(theirs) + 1)
+    row = places.copy()
+    for done, found in enumerate(ours, 1):
+        best = np.minimum(row[1:] + 1, row[:-1] + (theirs != found))  # delete, or replace
+        row = np.minimum.accumulate(np.concatenate(([done], best)) - places) + places  # or insert
+    return int(row[-1])
