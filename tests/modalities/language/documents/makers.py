@@ -180,7 +180,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
     "a.pdf": pdf, "a.docx": docx, "a.pptx": pptx, "a.xlsx": xlsx, "a.odt": lambda: odf("text"),
     "a.ods": lambda: odf("spreadsheet"), "a.odp": lambda: odf("presentation"), "a.html": html, "a.md": markdown,
     "a.csv": lambda: "\n".join([f"{HEADING};{WORDS}", *(";".join(row) for row in ROWS)]).encode(),
-    "a.txt": lambda: f"{HEADING}\n\n{WORDS}\n\n{TABLE}\n".encode(),
+    "a.txt": f"{HEADING}\n\n{WORDS}\n\n{TABLE}\n".encode,
     "a.eml": lambda: eml(body=f"{HEADING}\n\n{WORDS}\n\n{TABLE}\n"),
     "a.msg": lambda: msg(body=f"{HEADING}\n\n{WORDS}\n\n{TABLE}\n"),
 }  # fmt: skip

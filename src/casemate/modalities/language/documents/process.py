@@ -13,7 +13,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -36,6 +35,7 @@ _ENVIRONMENT = {
 }
 _READ_BYTES = 1 << 18
 _GONE_S = 5.0
+_KEPT_BYTES = 4096
 _MOST_PICTURE_BYTES = 64 << 20
 
 
@@ -49,12 +49,11 @@ class ReadingProcess:
     def __init__(self, folder: Path, limits: Limits, model: Path | None) -> None:
         """Start it; `model` is the folder of the models that recognise print."""
         self._limits = limits
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in `end`
         self._process = subprocess.Popen(
-            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, env=_ENVIRONMENT, cwd="/",
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_ENVIRONMENT, cwd="/",
             bufsize=0,
         )  # fmt: skip
-        self._unpacker, self._ready = Unpacker(), deque[dict[str, Any]]()
+        self._unpacker, self._ready, self._said = Unpacker(), deque[dict[str, Any]](), b""
         ocr = str(model.absolute()) if model else ""
         self._ask({"folder": str(folder.absolute()), "ocr": ocr, "limits": asdict(limits)})
         self.confinement: Mapping[str, Any] = {}
@@ -98,7 +97,7 @@ class ReadingProcess:
         """End the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._said):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()
 
@@ -110,21 +109,27 @@ class ReadingProcess:
             pass  # one that is gone is noticed when its answer is awaited
 
     def _receive(self, within_s: float) -> dict[str, Any]:
-        if self._process.stdout is None:
+        if self._process.stdout is None or self._process.stderr is None:
             raise RuntimeError("a child without pipes")
-        fd, deadline = self._process.stdout.fileno(), time.monotonic() + within_s
+        out, said, deadline = self._process.stdout.fileno(), self._process.stderr.fileno(), time.monotonic() + within_s
         while not self._ready:
             left_s = deadline - time.monotonic()
-            if left_s <= 0 or not select.select([fd], [], [], left_s)[0]:
+            heard = select.select([out, said], [], [], left_s)[0] if left_s > 0 else []
+            if not heard:
                 raise BrokenReaderError(f"no answer in {within_s:.3g} s")
-            data = os.read(fd, _READ_BYTES)
-            if not data:
-                raise BrokenReaderError(self._epitaph())
-            try:
-                self._ready.extend(self._unpacker.feed(data))
-            except ValueError as why:
-                raise BrokenReaderError("an answer that cannot be read") from why
+            if said in heard and (words := os.read(said, _READ_BYTES)):
+                self._said = (self._said + words)[-_KEPT_BYTES:]
+            elif out in heard or said in heard:  # the end of both where the process is gone
+                self._take(os.read(out, _READ_BYTES))
         return self._ready.popleft()
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            raise BrokenReaderError(self._epitaph())
+        try:
+            self._ready.extend(self._unpacker.feed(data))
+        except ValueError as why:
+            raise BrokenReaderError("an answer that cannot be read") from why
 
     def _epitaph(self) -> str:
         """How it ended; of what it wrote last only the name of the error, since the rest may be a document's words."""
@@ -136,8 +141,10 @@ class ReadingProcess:
             return "out of processor time"
         if status < 0:
             return f"the reader crashed: killed by {signal.Signals(-status).name}"
-        self._said.seek(0)
-        last = self._said.read()[-4096:].decode("utf-8", "replace").strip().rpartition("\n")[2]
+        if self._process.stderr is not None:
+            os.set_blocking(self._process.stderr.fileno(), False)
+            self._said = (self._said + (self._process.stderr.read() or b""))[-_KEPT_BYTES:]
+        last = self._said.decode("utf-8", "replace").strip().rpartition("\n")[2]
         name = last.partition(":")[0]
         return f"the reader crashed: exit {status}{f', {name}' if name.replace('.', '').isidentifier() else ''}"
 

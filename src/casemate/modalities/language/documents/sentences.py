@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 # An end, closing quotes or brackets, space; then what a sentence may begin with.
-_END = re.compile(r"[.!?…]+[\"'»”’)\]]*\s+(?=[\"'«“‘(\[–—-]*\s?[0-9A-ZÀ-ÖØ-Þ])")
+_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?:\s?»)?\s+(?=[\"'«“‘(\[–—-]*\s?[0-9A-ZÀ-ÖØ-Þ])")
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(«\"'’])(?:[A-ZÀ-Þ]|M|MM|Mme|Mlle|Me|Dr|Pr|St|Ste|art|al|av|bd|cf|chap|col|ed|env|etc|ex|fig|gén|hab|"
     r"éd|ibid|lt|max|min|n|no|num|op|p|pp|par|réf|sect|suiv|tab|tél|vol|vs|Mr|Mrs|Ms|Jr|Sr|Inc|Ltd|Co|e\.g|i\.e|approx)"
