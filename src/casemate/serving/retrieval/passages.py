@@ -16,6 +16,7 @@ from typing import Any
 
 from casemate.errors import BadInput
 from casemate.markings import Marking
+from casemate.serving.retrieval.confidence import Facts
 
 Box = tuple[float, float, float, float, float]  # page, x0, y0, x1, y1 in points from the top left
 
@@ -60,7 +61,7 @@ class Hit:
 
     `score` orders the hits of one search and means nothing between searches; `confidence` is in [0, 1], and says how
     likely it is that the passage answers the query (docs/retrieval.md); `lexical` is its exact BM25 score and `dense`
-    its best cosine, None where no embedder was used.
+    its cosine, None where no embedder was used. `facts` are those on which confidence rests.
     """
 
     passage: Passage
@@ -69,6 +70,7 @@ class Hit:
     lexical: float
     dense: float | None
     rank: int
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True)

@@ -146,8 +146,8 @@ def _hit(owners: Sequence[tuple[Shard, Part]], one: _Scored, scales: tuple[Scale
     shard, part = owners[one.part]
     passage: Passage = shard.passage(part, one.row)
     meaning = None if one.dense is None else scales[1].of(one.dense)
-    sure = confidence(Facts(one.share, scales[0].of(one.lexical), meaning))
-    return Hit(passage, fused(one.lexical, one.dense, scales), sure, one.lexical, one.dense, 0)
+    facts = Facts(one.share, scales[0].of(one.lexical), meaning)
+    return Hit(passage, fused(one.lexical, one.dense, scales), confidence(facts), one.lexical, one.dense, 0, facts)
 
 
 def _reranked(query: str, reranker: Reranker, hits: Sequence[Hit]) -> list[Hit]:
