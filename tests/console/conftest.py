@@ -15,10 +15,11 @@ import httpx
 import pytest
 import uvicorn
 
-from casemate.console import Bounds, Console, Listening, make_app
+from casemate.console import Console, Listening, make_app
 from casemate.console.listening import config
 from casemate.factory import Factory
 from casemate.factory.desk import utc_now
+from casemate.factory.site import ApiToml
 from tests.factory.town import Town, found
 
 EVERYTHING = frozenset({"models", "documents", "all-documents", "upload", "detect", "metrics"})
@@ -53,11 +54,11 @@ class Place:
 
 
 @contextmanager
-def opened(town: Town, bounds: Bounds | None = None) -> Iterator[Place]:
+def opened(town: Town, bounds: ApiToml | None = None) -> Iterator[Place]:
     """The console of a town."""
     claire = town.acting("claire")
     with claire.entrance(address="test") as entrance:
-        yield Place(town, Console(entrance, frozenset({"127.0.0.1"}), bounds or Bounds()))
+        yield Place(town, Console(entrance, frozenset({"127.0.0.1"}), bounds or ApiToml()))
     claire.catalog.close()
 
 
@@ -91,7 +92,7 @@ def fresh(tmp_path: Path) -> Iterator[Callable[..., Place]]:
     open_ones = []
 
     def make(**bounds: int) -> Place:
-        context = opened(town, Bounds(**bounds))
+        context = opened(town, ApiToml(**bounds))
         open_ones.append(context)
         return context.__enter__()
 

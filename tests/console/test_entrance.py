@@ -56,7 +56,7 @@ async def test_other_schemes_and_two_keys_open_nothing(place: Place) -> None:
 
 
 async def test_wrong_keys_are_slowed_and_shut_nobody_else_out(fresh: Callable[..., Place]) -> None:
-    place = fresh(wrong_keys_a_minute=10)
+    place = fresh(wrong_keys_per_minute=10)
     before = place.claire.catalog.journal.head().count
     async with place.client() as stranger:
         statuses = []
@@ -73,7 +73,7 @@ async def test_wrong_keys_are_slowed_and_shut_nobody_else_out(fresh: Callable[..
 
 
 async def test_a_key_asks_so_often_and_no_more(fresh: Callable[..., Place]) -> None:
-    place = fresh(requests_a_minute=3)
+    place = fresh(requests_per_minute=3)
     async with place.client("ines") as ines, place.client("lea") as lea:
         statuses = [(await ines.get("/v1/models")).status_code for _ in range(4)]
         answer = await ines.get("/v1/models")

@@ -7,7 +7,7 @@ counts, digests and markings. The bodies that come in are bounded before they ar
 """
 
 from casemate.console.app import make_app
-from casemate.console.desk import Bounds, Console
+from casemate.console.desk import Console
 from casemate.console.listening import Listening, serve_api
 
-__all__ = ["Bounds", "Console", "Listening", "make_app", "serve_api"]
+__all__ = ["Console", "Listening", "make_app", "serve_api"]

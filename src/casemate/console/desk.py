@@ -22,6 +22,7 @@ from casemate.console.tally import Tally
 from casemate.factory import Factory
 from casemate.factory.access import Entrance, Guest
 from casemate.factory.models import new_pool
+from casemate.factory.site import ApiToml
 from casemate.markings import Marking
 from casemate.serving.engines import Usage
 from casemate.serving.pool import EnginePool
@@ -33,23 +34,13 @@ _B = TypeVar("_B")
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What a request may weigh."""
-
-    json_bytes: int = 4 * 1024 * 1024
-    upload_bytes: int = 512 * 1024 * 1024
-    requests_a_minute: int = 600
-    wrong_keys_a_minute: int = 30
-
-
 @dataclass
 class Console:
     """What all requests share."""
 
     entrance: Entrance[Factory]
     names: frozenset[str]
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: ApiToml = field(default_factory=ApiToml)
     clock: Callable[[], float] = time.monotonic
     tally: Tally = field(default_factory=Tally)
     pool: EnginePool = field(init=False)
@@ -62,8 +53,8 @@ class Console:
         desk = self.entrance.opened_by
         self.pool = new_pool(desk.site, now=desk.now)
         self.heavy = CapacityLimiter(HEAVY_AT_ONCE)
-        self.requests = Buckets(self.bounds.requests_a_minute, self.clock)
-        self.strangers = Buckets(self.bounds.wrong_keys_a_minute, self.clock)
+        self.requests = Buckets(self.bounds.requests_per_minute, self.clock)
+        self.strangers = Buckets(self.bounds.wrong_keys_per_minute, self.clock)
 
 
 @dataclass

@@ -6,9 +6,12 @@ clear, and the start says so. Answers that are on their way are finished when it
 
 from __future__ import annotations
 
+import signal
 import socket
 import ssl
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,11 +52,25 @@ def serve_api(factory: Factory, where: Listening, *, tell: Callable[[str], None]
     host, port = listener.getsockname()[:2]
     scheme = "http" if where.tls_cert is None else "https"
     address = f"{scheme}://{'[' + host + ']' if ':' in host else host}:{port}"
+    tempfile.tempdir = str(factory.site.quarantine)  # what is sent waits on the site's own disk, as files without names
     with listener, factory.entrance(address=address) as entrance:
-        console = Console(entrance, where.called)
+        console = Console(entrance, where.called, factory.site.settings.api)
         for line in told(factory, where, address):
             tell(line)
-        uvicorn.Server(config(console, where)).run(sockets=[listener])
+        made = config(console, where)
+        with _ending_by_signal():
+            uvicorn.Server(made).run(sockets=[listener])
+
+
+@contextmanager
+def _ending_by_signal() -> Iterator[None]:
+    """Let a signal end the server and not the process: uvicorn raises it once more when it has stopped."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def config(console: Console, where: Listening) -> uvicorn.Config:

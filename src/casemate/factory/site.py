@@ -87,6 +87,16 @@ class AssistantToml(BaseModel):
     engines: tuple[EngineToml, ...] = ()
 
 
+class ApiToml(BaseModel):
+    """What a request over HTTP may weigh, and how often one key may ask."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    json_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    upload_bytes: int = Field(default=512 * 1024 * 1024, ge=1024)
+    requests_per_minute: int = Field(default=600, ge=1)
+    wrong_keys_per_minute: int = Field(default=30, ge=1)
+
+
 class SiteToml(BaseModel):
     """The settings of a site; see docs/settings.md."""
 
@@ -98,6 +108,7 @@ class SiteToml(BaseModel):
     store: _StoreToml = _StoreToml()
     compute: _ComputeToml = _ComputeToml()
     assistant: AssistantToml = AssistantToml()
+    api: ApiToml = ApiToml()
 
 
 @dataclass(frozen=True)
