@@ -157,6 +157,18 @@ def test_an_address_leaves_only_as_a_cited_passage_holds_it_and_without_a_query(
     assert "evil" not in said.text
 
 
+@pytest.mark.parametrize("address", ["evil.example/x", "pirate@evil.example", "http:evil.example", "https://évil.fr/é"])
+def test_an_address_that_no_passage_holds_never_leaves(address):
+    said = answered("Combien ?", FOUND, Says(f"{TEXT[:-1]} {address}."), flag_unsupported=True)
+    assert address not in said.text
+
+
+def test_a_piece_of_ten_million_characters_is_cut_before_it_is_read():
+    said = answered("Combien ?", FOUND, Says(f"{TEXT} " * 150_000, piece=20_000_000))
+    assert said.text == f"{TEXT} [1]"
+    assert "cut" in [n.code for n in said.notes]
+
+
 def test_an_engine_that_dies_in_mid_sentence_loses_that_half_and_the_rest_stands():
     engine = Says(f"{TEXT} Le registre n'est jamais", dies=len(TEXT) + 8)
     said = answered("Combien ?", FOUND, engine)

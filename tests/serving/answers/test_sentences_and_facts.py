@@ -36,8 +36,22 @@ def test_no_character_is_lost_and_pieces_change_nothing(text, size):
     assert [(cut.text, cut.tail) for cut in got] == whole
 
 
-def test_a_sentence_without_end_is_cut():
-    assert max(len(cut.text) for cut in sentences("mot " * 5000)) <= LONGEST
+@pytest.mark.parametrize(
+    "text", ["mot " * 3000, "x" * 9000, "... " * 2000, "M. " * 3000, "Fin. \n" + " " * 5000, "a." * 4000]
+)
+def test_a_sentence_without_end_is_cut_at_the_same_places_however_it_comes(text):
+    whole = [(cut.text, cut.tail) for cut in sentences(text)]
+    assert "".join(a + b for a, b in whole) == text
+    assert max(len(a) for a, _ in whole) <= LONGEST + 64
+    for size in (7, 501):
+        stream, got = Sentences(), []
+        for start in range(0, len(text), size):
+            got += stream.feed(text[start : start + size])
+        assert [(cut.text, cut.tail) for cut in [*got, *stream.end()]] == whole
+
+
+def test_a_text_of_a_million_characters_without_end_takes_no_time_that_grows_with_its_square():
+    assert sum(len(cut.text) + len(cut.tail) for cut in sentences("x" * 1_000_000)) == 1_000_000
 
 
 def test_numbers_are_compared_by_value_and_names_by_letters():
@@ -58,6 +72,7 @@ def test_what_denies_is_known(text, expected):
 def test_what_introduces_a_quotation_claims_nothing():
     assert bare("Selon le passage 1, il est midi [1].") == "il est midi ."
     assert bare("According to the document, it rains [2, 3].") == "it rains ."
+    assert facts(bare("Selon le document du général Martin, il est midi.")).names == {"martin"}
 
 
 @pytest.mark.parametrize(("sentence", "verdict"), [

@@ -156,12 +156,13 @@ async def heard(
     async with aclosing(stream):
         try:
             async for piece in stream:
-                characters, pieces = characters + len(piece.text), pieces + 1
+                pieces += 1
                 if piece.extra.get("tool_calls") or piece.finish == "tool_calls":
                     counts["tool refused"] = 1
                     break
-                for cut in sentences.feed(piece.text):
+                for cut in sentences.feed(piece.text[: grounding.max_characters - characters]):
                     yield cut
+                characters += len(piece.text)
                 if piece.usage is not None:
                     yield piece.usage
                 if characters > grounding.max_characters or pieces > most_pieces:

@@ -23,9 +23,9 @@ _ACRONYM = re.compile(r"[A-ZÀ-Þ][A-ZÀ-Þ0-9]+")
 _TITLE = re.compile(r"\b(?:M|MM|Me|Dr|Pr|Mr|Mrs|Ms|St|[A-Z])\.$")
 _CITED = re.compile(r"\[\s?\d{1,3}(?:\s?[,;]\s?\d{1,3})*\s?\]")
 _LEAD = re.compile(
-    r"^\W*(?:(?:selon|d['’]après|dans|according to|as stated in|in)\s+(?:le|la|les|ce|cet|the|this)?\s*"
-    r"(?:passages?|documents?|extraits?|textes?|sources?|excerpts?|text)\b[^,:.]{0,40}[,:]\s*"
-    r"|(?:le|the)\s+(?:passage|document)\b\s*(?:\d{1,3}\s*)?(?:indique|précise|dit|states|says)\s+(?:que|qu['’]|that)\s*)",
+    r"^\W*(?:(?:selon|d['’]après|dans|according to|as stated in|in)\s+(?:(?:le|la|les|ce|cet|the|this)\s+)?"
+    r"(?:passages?|documents?|extraits?|textes?|sources?|excerpts?|text)(?:\s+(?:\d{1,3}|fournis?|provided|above))?\s*[,:]\s*"
+    r"|(?:le|the)\s+(?:passage|document)\s+(?:\d{1,3}\s+)?(?:indique|précise|dit|states|says)\s+(?:que\s|qu['’]|that\s)\s*)",
     re.IGNORECASE,
 )
 _CONTRACTED = re.compile(r"\b(?:n['’](?=\w)|\w{2,7}n['’]t\b)", re.IGNORECASE)

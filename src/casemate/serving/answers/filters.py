@@ -22,8 +22,13 @@ _LEAK_SHARE = 0.5
 _IMAGE = re.compile(r"!\[[^\]\n]{0,500}\](?:\([^)\n]{0,2000}\)?|\[[^\]\n]{0,200}\])?")
 _LINK = re.compile(r"\[([^\]\n]{0,500})\]\(([^)\n]{0,2000})\)?")
 _TAG = re.compile(r"</?[A-Za-z!][^<>\n]{0,2000}>")
-_ADDRESS = re.compile(r"\b(?:[a-z][a-z0-9+.-]{1,20}:(?://)?|www\.)[^\s<>\"'«»()\[\]]{3,2000}", re.IGNORECASE)
-_SCHEMES = re.compile(r"^(?:https?|ftp|file|data|javascript|mailto|ws|wss|smb|ssh)\b|^www\.|://", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?:\b[a-z][a-z0-9+.-]{1,20}:(?://)?|\bwww\.)[^\s<>\"'«»()\[\]]{3,2000}"
+    r"|(?<![\w.@-])[\w-]{1,63}(?:\.[\w-]{1,63}){0,6}\.[a-z]{2,24}(?::\d{1,5})?/[^\s<>\"'«»()\[\]]{1,2000}"
+    r"|(?<![\w.%+-])[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,6}[a-z]{2,24}",
+    re.IGNORECASE,
+)
+_SCHEMES = re.compile(r"^(?:https?|ftp|file|data|javascript|mailto|ws|wss|smb|ssh)\b|^www\.|://|[/@]", re.IGNORECASE)
 _WORD = re.compile(r"\w+")
 _REMOVED = {"fr": "[adresse retirée]", "en": "[address removed]"}
 

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from casemate.serving.answers.languages import word_list
 
 LONGEST = 1500
+_AHEAD = 64  # more than a blank is long, so that pieces of any size are cut at the same places
 
-_END = re.compile(r"(?:[.!?…]+[\"'”’»)\]⟧]*(?:[ \u00a0\u202f]?»)?(?:[ ]?\[\d{1,3}\])*|(?=[ \t]{0,8}\n))(?P<tail>\s+)")
+_END = re.compile(
+    r"(?:[.!?…]+[\"'”’»)\]⟧]*(?:[ \u00a0\u202f]?»)?(?:[ ]?\[\d{1,3}\])*|(?=[ \t]{0,8}\n))(?P<tail>\s{1,50})"
+)
 _LAST_WORD = re.compile(r"([^\s(\"«“’']+)\.$")
 _LIST_NUMBER = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,3}|[a-zA-Z])\.$")
 _BEGINS = re.compile(r"[A-ZÀ-ÖØ-Þ0-9\"“«'‘’(\[⟦*•\-–—¿¡#…]")
@@ -70,19 +73,16 @@ class Sentences:
 
 def _ending(text: str, start: int) -> tuple[int, int] | None:
     """Where the first whole sentence from `start` ends, without and with its blank."""
-    for match in _END.finditer(text, start):
+    for match in _END.finditer(text, start, start + LONGEST + _AHEAD):
         tail_start, tail_end = match.span("tail")
-        if tail_end == len(text):
-            break  # what follows decides, and it is not here yet
+        if tail_end == len(text) or tail_start - start > LONGEST:
+            break  # what follows decides, and it is not here yet; or it is too long
         if "\n" in match["tail"] or _is_end(text, start, tail_start, tail_end):
             return tail_start, tail_end
-        if tail_start - start > LONGEST:
-            break
-    if len(text) - start > LONGEST:
+    if len(text) - start > LONGEST + _AHEAD:
         cut = text.rfind(" ", start, start + LONGEST)
         at = cut if cut > start else start + LONGEST
-        after = at + 1 if cut > start else at
-        return at, after
+        return at, at + 1 if cut > start else at
     return None
 
 

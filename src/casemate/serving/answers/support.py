@@ -33,9 +33,9 @@ _CLOSE_CLAUSE = 0.6
 class Thresholds:
     """How much is enough, in [0, 1]; calibrated by `bench/answers.py`, which prints what each value does."""
 
-    stems: float = 0.7
-    stems_with_meaning: float = 0.5
-    meaning: float = 0.6
+    stems: float = 0.8
+    stems_with_meaning: float = 0.6
+    meaning: float = 0.75
     contradiction: float = 0.8
     confidence: float = 0.35
 
@@ -191,7 +191,7 @@ def _together(claim: Facts, grounds: Sequence[Ground], thresholds: Thresholds) -
             continue
         both = _Window(first.facts.joined(window.facts), first.words | window.words)
         score = _share(claim, both)
-        if score >= max(thresholds.stems, 0.8):
+        if score >= thresholds.stems:
             return Support(Verdict.SUPPORTED, tuple(sorted((-first_place, -place))), score)
     return None
 
