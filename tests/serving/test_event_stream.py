@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casemate.errors import Unavailable
@@ -12,6 +12,7 @@ from casemate.serving.event_stream import EventStream
 texts = st.lists(st.text(st.characters(exclude_characters="\r\n", codec="utf-8"), min_size=1, max_size=20), max_size=8)
 
 
+@settings(max_examples=50, deadline=None)
 @given(texts, st.integers(1, 7), st.sampled_from(["\n", "\r\n"]))
 def test_the_same_events_come_out_however_the_bytes_come_in(events: list[str], step: int, end: str) -> None:
     data = "".join(f": comment{end}event: x{end}data: {event}{end}{end}" for event in events).encode()

@@ -93,7 +93,7 @@ def test_the_file_names_nobody_and_is_the_sites_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 60), st.integers(0, 1)), max_size=30))
 def test_what_is_used_and_set_aside_never_exceeds_the_grant(
     tmp_path_factory: pytest.TempPathFactory, acts: list[tuple[bool, int, int]]

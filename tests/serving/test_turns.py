@@ -15,7 +15,7 @@ from casemate.serving.turns import Limits, Turns
 ANA, BEN = Party("ana", "harbour"), Party("ben", "radar")
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([ANA, BEN]), st.booleans()), max_size=40), st.integers(1, 4))
 def test_never_more_at_once_and_no_place_is_lost_whoever_goes_away(
     asked: list[tuple[Party, bool]], places: int
