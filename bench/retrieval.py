@@ -5,8 +5,8 @@
 FOLDER is an embedder's (a pack, such as `embeddings-e5`); indexes are kept in --work, so that a second run does not
 embed again. A document is found at the rank of its best passage. `plain BM25` is one field (title and text), words in
 lower case, k1 1.2, b 0.75. Figures are shares of questions found first and in five, and nDCG@10, with 95 % intervals
-(Wilson) of the first. With --calibrate the constants of `confidence.py` are fitted, on questions whose document is there
-and on the same questions with it taken away, and judged by leaving out one document's questions at a time.
+(Wilson) of the first. With --calibrate the constants of `confidence.py` are fitted, on questions whose document is
+there and on the same questions with it taken away, and judged by leaving out one document's questions at a time.
 """
 
 from __future__ import annotations
