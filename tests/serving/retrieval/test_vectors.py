@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -178,7 +179,21 @@ def test_threads_change_no_bit_of_an_answer(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(nearest, "cores", lambda: 3)
     nearest._crew.cache_clear()
     assert [search_shards(shards, query, 20) for query in queries] == alone
-    nearest._crew.cache_clear()
+
+
+def test_a_process_forked_after_a_search_searches_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "cores", lambda: 2)
+    rows = clustered(1000, DIM, 1)
+    vectors = built(tmp_path / "v", named(1000), rows)
+    answer = vectors.search(rows[0], 5)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if vectors.search(rows[0], 5) == answer else 1
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_query_has_the_sketch_that_it_would_have_as_a_row() -> None:

@@ -10,6 +10,7 @@ like), up to `SCORED_MAX`. A row that is hidden or dead is not counted anywhere.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -203,9 +204,9 @@ _SLICED_MIN = 512
 
 def _crew_map(work: Callable[[_T], _R], items: Sequence[_T]) -> Iterable[_R]:
     """The results in order, by threads where there are several items."""
-    return _crew().map(work, items) if len(items) > 1 else map(work, items)
+    return _crew(os.getpid()).map(work, items) if len(items) > 1 else map(work, items)
 
 
 @cache
-def _crew() -> ThreadPoolExecutor:
+def _crew(_process: int) -> ThreadPoolExecutor:  # a process that was forked has none of its parent's threads
     return ThreadPoolExecutor(cores(), thread_name_prefix="nearest")
