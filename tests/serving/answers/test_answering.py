@@ -202,7 +202,7 @@ WORDS = st.sampled_from(
 TEXTS = st.lists(WORDS, max_size=60).map(" ".join)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(TEXTS, st.integers(1, 30), st.booleans())
 def test_every_emitted_sentence_is_supported_by_a_cited_passage_or_flagged(text, piece, flag):
     for event in events("registre ?", FOUND, Says(text, piece=piece), flag_unsupported=flag):
@@ -213,7 +213,7 @@ def test_every_emitted_sentence_is_supported_by_a_cited_passage_or_flagged(text,
         assert event.support == 1.0 or check(event.text, grounds, Thresholds()).verdict is Verdict.SUPPORTED
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     TEXTS,
     st.lists(st.sampled_from(["NP", "DR", "S", "NP//ALPHA", "DR//BRAVO", "NP//REL TO FRA"]), min_size=1, max_size=4),
@@ -227,7 +227,7 @@ def test_an_answer_is_never_marked_below_a_passage_that_was_put_before_the_engin
     assert done.answer.marking == Marking.join_all(NP, (c.marking for c in passages.citations))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(TEXTS, st.integers(1, 9), st.integers(1, 40))
 def test_how_an_engine_cuts_its_text_changes_nothing(text, one, other):
     def told(piece):

@@ -198,7 +198,7 @@ def test_no_tool_is_offered_and_one_that_is_asked_for_ends_the_answer():
     assert "tool refused" in [n.code for n in said.notes]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_no_text_of_documents_or_engines_breaks_an_answer(document, spoken):
     said = answered("registre ?", hits(replace(CLEAN, text=document)), Says(spoken))

@@ -20,7 +20,7 @@ _END = re.compile(
     r"(?:[.!?…]+[\"'”’»)\]⟧]*(?:[ \u00a0\u202f]?»)?(?:[ ]?\[\d{1,3}\])*|(?=[ \t]{0,8}\n))(?P<tail>\s{1,50})"
 )
 _LAST_WORD = re.compile(r"([^\s(\"«“’']+)\.$")
-_LIST_NUMBER = re.compile(r"(?:^|\n)[ \t]*(?:\d{1,3}|[a-zA-Z])\.$")
+_LIST_NUMBER = re.compile(r"\s*(?:\d{1,3}|[a-zA-Z])\.")
 _BEGINS = re.compile(r"[A-ZÀ-ÖØ-Þ0-9\"“«'‘’(\[⟦*•\-–—¿¡#…]")
 
 
@@ -89,10 +89,9 @@ def _ending(text: str, start: int) -> tuple[int, int] | None:
 def _is_end(text: str, start: int, end: int, following: int) -> bool:
     if not _BEGINS.match(text, following):
         return False
-    said = text[start:end]
-    if _LIST_NUMBER.search(said):
+    if end - start < 12 and _LIST_NUMBER.fullmatch(text[start:end]):
         return False
-    word = _LAST_WORD.search(said)
+    word = _LAST_WORD.search(text[max(start, end - 40) : end])
     if word is None:
         return True
     last = word[1].lower()
