@@ -170,12 +170,14 @@ def test_an_engine_that_falls_silent_is_ended() -> None:
     with pytest.raises(Unavailable) as no:
         run(whole(LlamaCpp("told", model, silence_s=0.05), Sampling()))
     assert str(no.value) == "engine told: expected an answer to its end, found silence for 0.05 s after 1 pieces"
-    assert model.done == ["start 7 90 ", "kill", "cancel 7"]
+    assert model.done == ["start 7 512 ", "kill", "cancel 7"]
 
 
 def test_a_context_that_the_engine_finds_too_small_is_bad_input() -> None:
     model = Told({"error": {"prompt_tokens": 120, "context_tokens": 100}})
-    with pytest.raises(BadInput, match="messages: expected messages within 100 tokens, the model's context, found 120"):
+    with pytest.raises(
+        BadInput, match=r"expected messages of fewer than 100 tokens, .* found 120 tokens, so 21 too many"
+    ):
         run(whole(LlamaCpp("told", model), Sampling()))
 
 

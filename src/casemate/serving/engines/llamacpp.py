@@ -8,7 +8,7 @@ that says nothing for `silence_s`, not even that it is working, is ended and sta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,6 @@ class LlamaCpp:
         loop = asyncio.get_running_loop()
         said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         body = sampling.to_json() | {"messages": [message.to_json() for message in messages]}
-        room = await asyncio.to_thread(self._room, body)
-        body["max_tokens"] = min(sampling.max_tokens, room)
         number = self._model.new_call()
         try:
             hear = _into(loop, said)
@@ -63,11 +61,6 @@ class LlamaCpp:
     async def close(self) -> None:
         """End the process of the model."""
         await asyncio.to_thread(self._model.close)
-
-    def _room(self, body: Mapping[str, Any]) -> int:
-        """How many tokens an answer may have; BadInput where none is left."""
-        tokens = int(self._model.count(body["messages"], body.get("tools", ())))
-        return room_in(self.context_tokens, tokens)
 
     async def _pieces(self, said: asyncio.Queue[dict[str, Any]], messages: int) -> AsyncGenerator[Piece]:
         given = 0
@@ -96,13 +89,11 @@ class LlamaCpp:
             raise Unavailable(f"engine {self._name}", expected="an answer to its end", found=found) from why
 
 
-def room_in(context_tokens: int, tokens: int) -> int:
-    """How many tokens of a context are left for an answer; BadInput, with both numbers, where none is."""
-    if tokens >= context_tokens:
-        expected = f"messages of fewer than {context_tokens} tokens, which is all that the model's context holds"
-        found = f"{tokens} tokens, so {tokens - context_tokens + 1} too many; nothing was cut and nothing was answered"
-        raise BadInput("messages", expected=expected, found=found)
-    return context_tokens - tokens
+def too_long(tokens: int, context_tokens: int) -> BadInput:
+    """What is said of messages that leave no room in a context for one token of an answer."""
+    expected = f"messages of fewer than {context_tokens} tokens, which is all that the model's context holds"
+    found = f"{tokens} tokens, so {tokens - context_tokens + 1} too many; nothing was cut and nothing was answered"
+    return BadInput("messages", expected=expected, found=found)
 
 
 def _into(loop: asyncio.AbstractEventLoop, said: asyncio.Queue[dict[str, Any]]) -> Any:
@@ -120,7 +111,6 @@ def _no(error: Any, name: str, given: int, messages: int) -> Exception:
         found = f"an engine that ended after {given} pieces of an answer; it starts again at the next call"
         return Unavailable(f"engine {name}", expected="an answer to its end", found=found)
     if isinstance(error, dict):
-        expected = f"messages within {error.get('context_tokens')} tokens, the model's context"
-        return BadInput("messages", expected=expected, found=f"{error.get('prompt_tokens')} tokens")
+        return too_long(int(error["prompt_tokens"]), int(error["context_tokens"]))
     found = f"{messages} messages that it refuses"
     return BadInput("messages", expected="a conversation that the model's template takes", found=found)

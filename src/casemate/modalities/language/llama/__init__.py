@@ -16,6 +16,8 @@ from casemate.modalities.language.llama.model import ChatModel, Options
 
 __all__ = ["ChatModel", "Options", "open_model"]
 
+_BLOCK = 256
+
 
 def open_model(
     model_dir: Path,
@@ -27,9 +29,10 @@ def open_model(
 ) -> ChatModel:
     """The chat model in a folder with `model.gguf`, loaded; BadInput for a file that llama.cpp does not load.
 
-    `context_tokens` is for each of `slots` calls at once; `threads` is 0 for every core that this process may use.
+    `context_tokens` is for each of `slots` calls at once, rounded up to whole blocks of 256 as the engine does;
+    `threads` is 0 for every core that this process may use.
     """
     cores = threads or len(os.sched_getaffinity(0))
-    model = ChatModel(model_dir / "model.gguf", Options(context_tokens, slots, cores, load_s))
+    model = ChatModel(model_dir / "model.gguf", Options(-(-context_tokens // _BLOCK) * _BLOCK, slots, cores, load_s))
     model.load()
     return model

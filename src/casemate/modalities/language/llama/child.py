@@ -133,7 +133,9 @@ def _parameters(start: dict[str, Any], key: str) -> Any:
 def _named(error: Any) -> Any:
     """An error of the engine by its kind alone, with the numbers of a context that is too small."""
     if isinstance(error, dict) and error.get("type") == "exceed_context_size_error":
-        return {"prompt_tokens": error.get("n_prompt_tokens"), "context_tokens": error.get("n_ctx")}
+        numbers = {"prompt_tokens": error.get("n_prompt_tokens"), "context_tokens": error.get("n_ctx")}
+        if all(isinstance(number, int) for number in numbers.values()):
+            return numbers
     return "refused"
 
 
