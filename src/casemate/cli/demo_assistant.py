@@ -1,0 +1,193 @@
+"""The last chapters of the demonstration: models come in by the airlock, papers are read, questions are answered."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from casemate.cli.demo_papers import EVERYDAY, QUESTION, UNANSWERED, write_papers
+from casemate.cli.demo_sites import Cast, DemoSite
+from casemate.cli.demo_telling import bar, chapter, say, verdict
+
+if TYPE_CHECKING:
+    from casemate.factory import Factory
+    from casemate.serving.answers import Answer
+
+CAST = Cast(
+    "S", "anne",
+    {
+        "jade": ("S//FRA", ("author",)), "omar": ("DR//FRA", ("approver",)), "iris": ("S//FRA", ("approver",)),
+        "karl": ("DR//FRA", ("sponsor",)), "eve": ("NP//FRA", ()),
+    },
+    project="modeles", floor="NP",
+)  # fmt: skip
+_PAPERS_PROJECT = "permanence"
+# What this demonstration asks of small models: its sets are small and public, so thresholds prove only that they work.
+_GATE = """\
+format = "casemate-gate-policy/1"
+name = "small models of the demonstration"
+
+[[rules]]
+task = "chat"
+metric = "answer_f1"
+at_least = 0.30
+
+[[rules]]
+task = "embeddings"
+metric = "recall_at_5"
+at_least = 0.60
+
+[overlap]
+max_near_duplicates = 0
+unknown_training = "accept"
+
+[held_out]
+min_items = 10
+
+[approvals]
+approver = 2
+
+[release]
+validity_days = 90
+"""
+
+
+class AssistantStory:
+    """A fourth site, bureau, where people ask; `packs` holds the starter packs that could be had."""
+
+    def __init__(self, folder: Path, packs: Path | None) -> None:
+        """Everything lies in `folder`."""
+        self.folder = folder
+        self.site = DemoSite(folder / "bureau", "bureau", CAST)
+        self.packs = packs
+        self.shown: dict[str, Path] = {}
+
+    def tell(self) -> None:
+        """The whole of it."""
+        self.found()
+        for pack, kind in (("embeddings-fr-en", "retrieval-fr"), ("chat", "answers-fr")):
+            self.release_pack(pack, kind)
+        self.read_papers()
+        self.ask()
+        self.open_a_citation()
+
+    def acting(self, name: str) -> Factory:
+        """The site with somebody's key unlocked."""
+        return self.site.acting(name)
+
+    def found(self) -> None:
+        """A site of an office, with a project for models that all may use and one for papers."""
+        chapter("bureau: an office that asks; models come in by the airlock, and pass the gate like any other")
+        self.site.found()
+        say(f"casemate project add {_PAPERS_PROJECT} --marking DR --member jade --member iris --member omar")
+        self.acting("anne").add_project(
+            _PAPERS_PROJECT, marking="DR", members=frozenset({"jade", "iris", "omar", "karl"})
+        )
+        gate = self.folder / "gates-language.toml"
+        gate.write_text(_GATE, encoding="utf-8")
+        say("casemate policy set gates-language gates-language.toml --reason 'a demonstration'")
+        self.acting("anne").set_policy("gates-language", gate, reason="a demonstration")
+
+    def release_pack(self, pack: str, kind: str) -> None:
+        """A starter pack comes in, is evaluated, and is released if two people and the gate say so."""
+        folder = self.packs / pack if self.packs else None
+        if folder is None or not folder.is_dir():
+            click.echo(f"  the pack {pack} could not be had; the site does without it")
+            return
+        say(f"casemate pack trust {pack} --reason 'digest compared with upstream'   (as anne)")
+        self.acting("anne").trust_pack(pack, reason="digest compared with upstream")
+        say(f"casemate airlock in packs/{pack} --kind model --pack {pack} --marking NP --project modeles")
+        with bar("airlock in") as progress:
+            row = self.acting("jade").take_folder(
+                folder.resolve(), kind="model", name=pack, project="modeles", marking="NP", reason="an assistant",
+                modality="language", pack=pack, progress=progress,
+            )  # fmt: skip
+        for name in self.site.deciders:
+            say(f"casemate airlock release {row['id'][:8]} --reason 'read and accepted'   (as {name})")
+            self.acting(name).decide(row["id"], reason="read and accepted")
+        say(f"casemate airlock take {row['id'][:8]}")
+        for entry in self.acting("jade").carry_out(row["id"]):
+            click.echo(f"  {entry['kind']} {entry['name']}, {entry['facts']['bytes'] / 1e6:.0f} MB, {entry['marking']}")
+        self._judge(pack, kind)
+
+    def _judge(self, pack: str, kind: str) -> None:
+        from casemate.modalities import find
+
+        samples = find("language").module("samples")
+        held_out = samples.write(kind, self.folder / "deliveries" / kind)
+        say(f"casemate data import deliveries/{kind} --modality language --marking NP --project modeles")
+        self.acting("jade").import_dataset(held_out, name=kind, marking="NP", project="modeles", modality="language")
+        say(f"casemate evaluate {pack} {kind} --name '{pack} report'")
+        with bar("evaluate") as progress:
+            found = self.acting("jade").evaluate(pack, kind, name=f"{pack} report", progress=progress)
+        verdict(found)
+        for name in ("omar", "iris"):
+            say(f"casemate approve '{pack} report' --reason 'dossier read'   (as {name})")
+            self.acting(name).approve(f"{pack} report", reason="dossier read")
+        say(f"casemate release '{pack} report' --name {pack}-2026")
+        entry = self.acting("jade").release(f"{pack} report", name=f"{pack}-2026")
+        click.echo(f"  valid until {entry['facts']['expires'][:10]}")
+
+    def read_papers(self) -> None:
+        """Everyday papers at DR, one order at S."""
+        chapter("bureau: papers come in: a letter, a table, a page, a form and a scan; each is inspected, then read")
+        papers = self.folder / "deliveries" / "papers"
+        write_papers(papers)
+        for name, marking in (("consignes", "DR"), ("exercice", "S")):
+            say(f"casemate docs import deliveries/papers/{name} --marking {marking} --project {_PAPERS_PROJECT}")
+            with bar("docs import") as progress:
+                entry = self.acting("jade").import_documents(
+                    papers / name, name=name, marking=marking, project=_PAPERS_PROJECT, progress=progress
+                )
+            facts = entry["facts"]
+            click.echo(f"  {facts['documents']} documents, {facts['passages']} passages, marked {entry['marking']}")
+
+    def ask(self) -> None:
+        """Questions in French; one of them by three readers, who each get an honest answer."""
+        chapter("bureau: questions, answered from what the reader may read, each sentence with its source")
+        for question in (*EVERYDAY, UNANSWERED):
+            self._ask("omar", question)
+        chapter("The same question by three readers: cleared S, cleared DR, cleared NP")
+        for name in ("iris", "omar", "eve"):
+            self._ask(name, QUESTION)
+
+    def open_a_citation(self) -> None:
+        """The page on which an answer rests, with the place framed."""
+        chapter("bureau: a citation opens the page at the place")
+        cited = next(c for c in self._ask("omar", EVERYDAY[1]).citations if c.page)
+        passage = cited.passage.rpartition(":")[2]
+        say(f"casemate docs page consignes {passage} --out page.png   (as omar)")
+        shown = self.acting("omar").passage(cited.entry, passage)
+        page = self.folder / "page.png"
+        page.write_bytes(shown["png"])
+        self.shown["page cited"] = page
+
+    def _ask(self, name: str, question: str) -> Answer:
+        say(f'casemate ask "{question}"   (as {name}, cleared {self._clearance(name)})')
+        answer = asyncio.run(_whole(self.acting(name), question))
+        for sentence in answer.sentences:
+            click.echo(f"  {sentence.written}" + ("   (not supported)" if sentence.flagged else ""))
+        if answer.refused:
+            click.echo(f"  {answer.text}")
+        for citation in answer.citations:
+            click.echo(f"    [{citation.number}] {citation.title}, p. {citation.page} ({citation.marking})")
+        for note in answer.notes:
+            click.echo(f"    note: {note.text}")
+        click.echo(f"    marked {answer.marking}, by {answer.engine}")
+        return answer
+
+    def _clearance(self, name: str) -> str:
+        return CAST.people[name][0].partition("//")[0]
+
+
+async def _whole(site: Factory, question: str) -> Answer:
+    """The answer, once it is whole; people at a terminal see it come sentence by sentence."""
+    from casemate.serving.answers import Done
+
+    async for event in site.ask(question):
+        if isinstance(event, Done):
+            return event.answer
+    raise RuntimeError("an answer that does not end")
