@@ -70,6 +70,12 @@ def test_a_key_has_the_ceiling_of_the_session_that_made_it(town: Town, entrance:
     assert str(guest.top) == "DR"
 
 
+def test_whoever_opens_it_under_a_ceiling_opens_no_more_than_that(town: Town) -> None:
+    with town.acting("claire", ceiling="NP").entrance(address=HERE) as entrance:
+        for key_of, ceiling in (("lea", None), ("ines", "DR")):
+            assert str(enter(entrance, key(town, key_of, ceiling=ceiling)["secret"]).desk.reader.ceiling) == "NP"
+
+
 def test_what_opens_nothing_is_answered_in_one_way(town: Town, entrance: Entrance[Factory], claire: Factory) -> None:
     revoked, expired = key(town), key(town, days=1)
     town.acting("ines").revoke_api_key(revoked["id"])

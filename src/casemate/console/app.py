@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 
 from casemate import __version__
 from casemate.console import bodies, faults
-from casemate.console.desk import CEILING, Ask, Console, Route, Who
+from casemate.console.desk import CEILING, Ask, Console, Route, Who, header_of
 from casemate.console.faults import Fault
 from casemate.console.porter import Porter
 from casemate.console.routes import ROUTES
@@ -93,7 +93,7 @@ async def _asked(console: Console, route: Route, request: Request) -> Ask[Any]:
     if route.body is not None:
         data = await bodies.received(request, most_bytes=console.bounds.json_bytes)
         body = bodies.parsed(data, route.body)
-    ceilings = (request.headers.get(CEILING), getattr(getattr(body, "casemate", None), "ceiling", None))
+    ceilings = (header_of(request, CEILING), getattr(getattr(body, "casemate", None), "ceiling", None))
     for ceiling in ceilings:
         guest = guest if ceiling is None else guest.under(ceiling)
     who.guest = guest

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote, unquote
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
@@ -30,6 +31,8 @@ from casemate.serving.pool import EnginePool
 # A request says the marking of what it sends by the header of the same name.
 MARKING, RELEASE, CEILING = "X-Casemate-Marking", "X-Casemate-Release", "X-Casemate-Ceiling"
 HEAVY_AT_ONCE = 2
+ENTERING_AT_ONCE = 8  # threads of their own: nobody waits at the door for what others ask inside
+_PLAIN = " /,-_"  # what a marking has beside letters and digits
 _B = TypeVar("_B")
 _T = TypeVar("_T")
 
@@ -45,6 +48,7 @@ class Console:
     tally: Tally = field(default_factory=Tally)
     pool: EnginePool = field(init=False)
     heavy: CapacityLimiter = field(init=False)
+    entering: CapacityLimiter = field(init=False)
     requests: Buckets = field(init=False)
     strangers: Buckets = field(init=False)
 
@@ -52,7 +56,7 @@ class Console:
         """Make what the site's settings and the bounds say."""
         desk = self.entrance.opened_by
         self.pool = new_pool(desk.site, now=desk.now)
-        self.heavy = CapacityLimiter(HEAVY_AT_ONCE)
+        self.heavy, self.entering = CapacityLimiter(HEAVY_AT_ONCE), CapacityLimiter(ENTERING_AT_ONCE)
         self.requests = Buckets(self.bounds.requests_per_minute, self.clock)
         self.strangers = Buckets(self.bounds.wrong_keys_per_minute, self.clock)
 
@@ -95,7 +99,7 @@ class Ask(Generic[_B]):
 
     def mark(self, text: str | None, thing: str) -> Marking:
         """The marking declared for what was sent, by `text` or in the header; else the highest its sender may read."""
-        said = self.request.headers.get(MARKING) if text is None else text
+        said = header_of(self.request, MARKING) if text is None else text
         return self.guest.top if said is None else self.desk.admitted_marking(said, thing)
 
     def json(
@@ -108,7 +112,7 @@ class Ask(Generic[_B]):
         """The headers that say an answer's marking and the releases that it was made with."""
         self.who.marking = marking
         named = ", ".join(releases)
-        return {MARKING: str(marking)} | ({RELEASE: named} if named else {})
+        return {MARKING: quote(str(marking), safe=_PLAIN)} | ({RELEASE: named} if named else {})
 
     def count(self, usage: Usage | None, marking: Marking) -> None:
         """Count the tokens of an answer."""
@@ -119,6 +123,12 @@ class Ask(Generic[_B]):
     def joined(self, markings: Iterable[Marking]) -> Marking:
         """The marking of a list: the join of what is in it."""
         return Marking.join_all(self.desk.site.policy.lowest, markings)
+
+
+def header_of(request: Request, name: str) -> str | None:
+    """A header that holds a marking; characters beyond ASCII come as percent and the digits of UTF-8."""
+    said = request.headers.get(name)
+    return None if said is None else unquote(said, errors="replace")
 
 
 Answer = Callable[[Ask[Any]], Awaitable[Response]]

@@ -82,7 +82,9 @@ class Porter:
             if path == METRICS and address in _LOOPBACK:
                 return Who(None)
             raise faults.no_key()
-        guest = await run_sync(lambda: self.console.entrance.enter(secret, address=address))
+        guest = await run_sync(
+            lambda: self.console.entrance.enter(secret, address=address), limiter=self.console.entering
+        )
         if guest is None:
             wait_s = self.console.strangers.take(address)
             if wait_s:

@@ -14,10 +14,13 @@ from casemate.factory import (
     access,
     answers_kept,
     assistant,
+    conversing,
     crossing,
     datasets,
     deliveries,
     documents,
+    embedding,
+    filing,
     incoming,
     judging,
     lowering,
@@ -31,6 +34,7 @@ from casemate.factory import (
     receipts,
     releases,
     reporting,
+    scenes,
     searching,
     serving,
     spills,
@@ -130,6 +134,16 @@ class Factory(Desk):
     classify = assistant.classify
     kept_answer = answers_kept.read
     usable = offers.usable
+    converse = conversing.converse
+    embed = embedding.embed
+    rerank = embedding.rerank
+    document_sets = filing.sets
+    document_set = filing.set_called
+    papers = filing.papers
+    paper = filing.paper
+    paper_content = filing.content
+    file_away = filing.file_away
+    detect_sent = scenes.detect_sent
 
     search = searching.search
     index_status = searching.index_status

@@ -3,9 +3,10 @@
 Rules. A secret is 256 random bits, shown once; the site keeps its SHA-256. What a secret opens is read from the catalog
 at each request: its key in force, its owner active and as cleared as they are now, still a member of the key's project.
 A secret that opens nothing is answered in one way, whatever the reason. Who comes through acts as the key's owner,
-under the ceilings of the key and of the request; the site's key signs their lines in the journal, which name the API
-key. That key signs nothing else, so no verb that wants a person's or an officer's own signature can be had this way.
-Wrong secrets are counted and told in lines of many, so that a thousand of them do not flood the journal.
+under the ceilings of the key, of the request and of whoever opened the entrance; the site's key signs their lines in
+the journal, which name the API key. That key signs nothing else, so no verb that wants a person's or an officer's own
+signature can be had this way. Wrong secrets are counted and told in lines of many, so that a thousand of them do not
+flood the journal.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import reduce
 from typing import Any, Generic, TypeVar
 
 from casemate.catalog import ApiKey, NewApiKey, Reader, Visit
@@ -106,7 +108,8 @@ class Entrance(Generic[_D]):
         if visit is None or not self._opens(visit):
             self._tell(self._knocks.knock(address, "" if visit is None else visit.key.id, now=base.now()))
             return None
-        reader = replace(visit.owner.reader(visit.key.ceiling), through=visit.key.id)
+        ceilings = [c for c in (base.reader.ceiling, visit.key.ceiling) if c is not None]
+        reader = replace(visit.owner.reader(reduce(meet, ceilings) if ceilings else None), through=visit.key.id)
         desk = replace(base, person=visit.owner, reader=reader, pen=self._pen, trust=trust)
         return Guest(desk, visit.key)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,6 @@ from casemate.console.routes.chat_body import ChatBody
 from casemate.console.routes.talk import DEFAULT_TOKENS, new_id, usage_of
 from casemate.console.streams import DONE, Events, begun, while_connected
 from casemate.factory.assistant import Wish
-from casemate.factory.assistant import ask as ask_assistant
 from casemate.serving.answers import Answer, Citation, Done, Note, Passages, Sentence, Turn
 from casemate.serving.engines import Sampling
 
@@ -35,7 +35,7 @@ async def answer(ask: Ask[ChatBody], messages: Sequence[tuple[str, str]]) -> Res
     spoken = [(role, text) for role, text in messages if role in {"user", "assistant"}]
     if not spoken or spoken[-1][0] != "user":
         raise Fault(400, "invalid_value", "The last message must be the user's question.", param="messages")
-    events = ask_assistant(ask.desk, spoken[-1][1], _wish(ask, spoken[:-1]), pool=ask.console.pool)
+    events = ask.desk.ask(spoken[-1][1], _wish(ask, spoken[:-1]), pool=ask.console.pool)
     told = _Told(new_id("chatcmpl"), ask.body.model, int(time.time()))
     if ask.body.stream:
         first = await begun(ask.request, told.events(ask, events))
@@ -88,30 +88,32 @@ class _Told:
 
     async def events(self, ask: Ask[Any], source: AsyncGenerator[Any]) -> AsyncGenerator[Any]:
         """The chunks: passages, sentences as they are checked, notes, the whole."""
-        async for event in source:
-            match event:
-                case Passages():
-                    self.first = event
-                    yield self._chunk({"role": "assistant", "content": ""}, event.to_json())
-                case Sentence():
-                    self.sentences.append(event)
-                    yield self._chunk({"content": event.before + event.written})
-                case Note():
-                    yield self._chunk({}, event.to_json())
-                case Done():
-                    self.found.append(event.answer)
-                    if not self.sentences:
-                        yield self._chunk({"role": "assistant", "content": event.answer.text})
-                    yield self._chunk({}, {"kind": "done", "answer": _facts(event.answer)}, "stop")
-                    if ask.body.tells_usage:
-                        yield {**self._chunk({}), "choices": [], "usage": usage_of(event.answer.usage)}
+        async with aclosing(source):
+            async for event in source:
+                match event:
+                    case Passages():
+                        self.first = event
+                        yield self._chunk({"role": "assistant", "content": ""}, event.to_json())
+                    case Sentence():
+                        self.sentences.append(event)
+                        yield self._chunk({"content": event.before + event.written})
+                    case Note():
+                        yield self._chunk({}, event.to_json())
+                    case Done():
+                        self.found.append(event.answer)
+                        if not self.sentences:
+                            yield self._chunk({"role": "assistant", "content": event.answer.text})
+                        yield self._chunk({}, {"kind": "done", "answer": _facts(event.answer)}, "stop")
+                        if ask.body.tells_usage:
+                            yield {**self._chunk({}), "choices": [], "usage": usage_of(event.answer.usage)}
         yield DONE
 
     async def whole(self, source: AsyncGenerator[Any]) -> dict[str, Any]:
         """The answer in one object."""
-        async for event in source:
-            if isinstance(event, Done):
-                self.found.append(event.answer)
+        async with aclosing(source):
+            async for event in source:
+                if isinstance(event, Done):
+                    self.found.append(event.answer)
         told = self.answer
         message = {
             "role": "assistant", "content": told.text, "refusal": None, "annotations": cited(told),

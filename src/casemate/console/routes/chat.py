@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +22,7 @@ from casemate.console.routes.chat_body import ChatBody
 from casemate.console.routes.models import ASSISTANT
 from casemate.console.routes.talk import new_id, told, usage_of
 from casemate.console.streams import DONE, Events, begun, while_connected
-from casemate.factory.conversing import Conversation, converse
+from casemate.factory.conversing import Conversation
 from casemate.serving.engines import Piece
 
 _EXTRA = ("tool_calls", "reasoning_content")
@@ -38,7 +39,7 @@ async def chat(ask: Ask[ChatBody]) -> Response:
     marking = ask.mark(body.casemate.marking, "messages")
     project = ask.guest.key.project_name
     pool = ask.console.pool
-    talk = await ask.do(lambda: converse(ask.desk, body.model, marking=marking, pool=pool, project=project))
+    talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
     pieces = talk.pieces([said.message() for said in body.messages], body.drawn())
     answer = Answered(new_id("chatcmpl"), body.model, int(time.time()), talk)
     headers = ask.headers(talk.marking, [talk.release] if talk.release else [])
@@ -66,14 +67,15 @@ class Answered:
         about = {"casemate": dict(told(self.talk.marking, self.talk.release))}
         yield self._chunk({"role": "assistant", "content": ""}) | about
         used = None
-        async for piece in pieces:
-            used = piece.usage or used
-            delta = {"content": piece.text} if piece.text else {}
-            delta |= {name: piece.extra[name] for name in _EXTRA if name in piece.extra}
-            if delta:
-                yield self._chunk(delta)
-            if piece.finish:
-                yield self._chunk({}, piece.finish) | about
+        async with aclosing(pieces):
+            async for piece in pieces:
+                used = piece.usage or used
+                delta = {"content": piece.text} if piece.text else {}
+                delta |= {name: piece.extra[name] for name in _EXTRA if name in piece.extra}
+                if delta:
+                    yield self._chunk(delta)
+                if piece.finish:
+                    yield self._chunk({}, piece.finish) | about
         ask.count(used, self.talk.marking)
         if usage:
             yield {**self._chunk({}), "choices": [], "usage": usage_of(used)}
@@ -82,12 +84,13 @@ class Answered:
     async def whole(self, ask: Ask[Any], pieces: AsyncGenerator[Piece]) -> dict[str, Any]:
         """The answer in one object."""
         used, finish = None, "stop"
-        async for piece in pieces:
-            used, finish = piece.usage or used, piece.finish or finish
-            self.texts.append(piece.text)
-            self.thoughts.append(str(piece.extra.get("reasoning_content", "")))
-            for call in piece.extra.get("tool_calls", ()):
-                _gather(self.calls, call)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                used, finish = piece.usage or used, piece.finish or finish
+                self.texts.append(piece.text)
+                self.thoughts.append(str(piece.extra.get("reasoning_content", "")))
+                for call in piece.extra.get("tool_calls", ()):
+                    _gather(self.calls, call)
         ask.count(used, self.talk.marking)
         choice = {"index": 0, "message": self._message(), "finish_reason": finish, "logprobs": None}
         return {

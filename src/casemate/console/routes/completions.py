@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,7 +18,7 @@ from casemate.console import faults
 from casemate.console.desk import Ask, Route
 from casemate.console.routes.talk import Drawn, new_id, told, usage_of
 from casemate.console.streams import DONE, Events, begun, while_connected
-from casemate.factory.conversing import Conversation, converse
+from casemate.factory.conversing import Conversation
 from casemate.serving.engines import Message, Piece
 
 
@@ -47,7 +48,7 @@ async def complete(ask: Ask[CompletionBody]) -> Response:
     prompt = body.prompt if isinstance(body.prompt, str) else body.prompt[0]
     marking, pool = ask.mark(body.casemate.marking, "prompt"), ask.console.pool
     project = ask.guest.key.project_name
-    talk = await ask.do(lambda: converse(ask.desk, body.model, marking=marking, pool=pool, project=project))
+    talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
     pieces = talk.pieces([Message("user", prompt)], body.sampling())
     releases = [talk.release] if talk.release else []
     about = {"id": new_id("cmpl"), "object": "text_completion", "created": int(time.time()), "model": body.model}
@@ -62,10 +63,11 @@ async def _events(
     ask: Ask[CompletionBody], pieces: AsyncGenerator[Piece], about: dict[str, Any], talk: Conversation
 ) -> AsyncGenerator[Any]:
     usage = None
-    async for piece in pieces:
-        usage = piece.usage or usage
-        if piece.text or piece.finish:
-            yield {**about, "choices": [_choice(piece.text, piece.finish)]}
+    async with aclosing(pieces):
+        async for piece in pieces:
+            usage = piece.usage or usage
+            if piece.text or piece.finish:
+                yield {**about, "choices": [_choice(piece.text, piece.finish)]}
     ask.count(usage, talk.marking)
     last = {"usage": usage_of(usage)} if ask.body.tells_usage else {}
     yield {**about, "choices": [], "casemate": dict(told(talk.marking, talk.release)), **last}
@@ -76,9 +78,10 @@ async def _whole(
     ask: Ask[CompletionBody], pieces: AsyncGenerator[Piece], about: dict[str, Any], talk: Conversation
 ) -> dict[str, Any]:
     texts, usage, finish = [], None, "stop"
-    async for piece in pieces:
-        texts.append(piece.text)
-        usage, finish = piece.usage or usage, piece.finish or finish
+    async with aclosing(pieces):
+        async for piece in pieces:
+            texts.append(piece.text)
+            usage, finish = piece.usage or usage, piece.finish or finish
     ask.count(usage, talk.marking)
     said = {"casemate": dict(told(talk.marking, talk.release))}
     return {**about, "choices": [_choice("".join(texts), finish)], "usage": usage_of(usage), **said}

@@ -9,16 +9,15 @@ from __future__ import annotations
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from casemate.console.desk import MARKING, Ask, Route
+from casemate.console.desk import MARKING, Ask, Route, header_of
 from casemate.console.faults import Fault
-from casemate.factory.scenes import detect_sent
 
 
 async def detections(ask: Ask[None]) -> Response:
     """Detect over a scene."""
     async with ask.request.form(max_files=1, max_fields=8) as form:
         scene, model = form.get("scene"), form.get("model")
-        marking = form.get("marking") or ask.request.headers.get(MARKING)
+        marking = form.get("marking") or header_of(ask.request, MARKING)
         if not isinstance(scene, UploadFile):
             raise Fault(400, "invalid_value", "The field 'scene' must be a file.", param="scene")
         if not isinstance(model, str):
@@ -29,7 +28,7 @@ async def detections(ask: Ask[None]) -> Response:
         if unknown := sorted(set(form) - {"scene", "model", "marking"}):
             raise Fault(400, "invalid_value", f"There is no field {unknown[0][:60]!r}.", param=unknown[0][:60])
         source, name = scene.file, scene.filename or ""
-        found = await ask.heavy(lambda: detect_sent(ask.desk, model, name, source, marking=marking))
+        found = await ask.heavy(lambda: ask.desk.detect_sent(model, name, source, marking=marking))
     headers = ask.headers(found.marking, [found.release])
     return Response(found.geojson, media_type="application/geo+json", headers=headers)
 

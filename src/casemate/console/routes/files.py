@@ -14,11 +14,10 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from casemate.console import faults
-from casemate.console.desk import MARKING, Ask, Route
+from casemate.console.desk import MARKING, Ask, Route, header_of
 from casemate.console.faults import Fault
 from casemate.console.pages import Page, page_of, whole_list
 from casemate.console.routes.asking import own_project
-from casemate.factory import filing
 from casemate.factory.filing import Paper
 
 _DOCUMENTS = ("documents", "all-documents")
@@ -41,7 +40,7 @@ async def upload(ask: Ask[None]) -> Response:
         known = {"file", "purpose", "marking", "accept_markings"}
         if unknown := sorted(set(form) - known):
             raise faults.unsupported(f"the field {unknown[0][:60]!r}", "leave it out", param=unknown[0][:60])
-        marking = form.get("marking") or ask.request.headers.get(MARKING)
+        marking = form.get("marking") or header_of(ask.request, MARKING)
         if not isinstance(marking, str):
             message = "A file needs its marking: the field 'marking', or the header X-Casemate-Marking."
             raise Fault(400, "marking_required", message, param="marking")
@@ -52,7 +51,7 @@ async def upload(ask: Ask[None]) -> Response:
 
 
 def _filed(ask: Ask[None], name: str, source: BinaryIO, marking: str, project: str, *, accept: bool) -> Paper:
-    return filing.file_away(ask.desk, name, source, marking=marking, project=project, accept_markings=accept)
+    return ask.desk.file_away(name, source, marking=marking, project=project, accept_markings=accept)
 
 
 async def list_files(ask: Ask[None]) -> Response:
@@ -70,8 +69,8 @@ async def list_files(ask: Ask[None]) -> Response:
 def _listed(ask: Ask[None], page: Page) -> tuple[list[Paper], bool]:
     """A page of documents: sets by time, the documents of each in its order."""
     desk, project = ask.desk, own_project(ask)
-    begin = filing.paper(desk, page.after, project=project) if page.after else None
-    entries = list(filing.sets(desk, project=project))
+    begin = desk.paper(page.after, project=project) if page.after else None
+    entries = list(desk.document_sets(project=project))
     if page.ascending:
         entries.reverse()
     if begin is not None:
@@ -79,7 +78,7 @@ def _listed(ask: Ask[None], page: Page) -> tuple[list[Paper], bool]:
 
     def every() -> Iterator[Paper]:
         for entry in entries:
-            yield from filing.papers(desk, entry)
+            yield from desk.papers(entry)
 
     found: list[Paper] = []
     passed = begin is None
@@ -95,14 +94,14 @@ def _listed(ask: Ask[None], page: Page) -> tuple[list[Paper], bool]:
 
 async def get_file(ask: Ask[None]) -> Response:
     """One file."""
-    found = await ask.do(lambda: filing.paper(ask.desk, ask.path["file_id"], project=own_project(ask)))
+    found = await ask.do(lambda: ask.desk.paper(ask.path["file_id"], project=own_project(ask)))
     return ask.json(_file(found), marking=found.entry.marking)
 
 
 async def file_content(ask: Ask[None]) -> Response:
     """The bytes of a file."""
-    found = await ask.do(lambda: filing.paper(ask.desk, ask.path["file_id"], project=own_project(ask)))
-    chunks = await ask.do(lambda: filing.content(ask.desk, found))
+    found = await ask.do(lambda: ask.desk.paper(ask.path["file_id"], project=own_project(ask)))
+    chunks = await ask.do(lambda: ask.desk.paper_content(found))
     headers = ask.headers(found.entry.marking) | {"Content-Disposition": "attachment"}
     return StreamingResponse(chunks, media_type="application/octet-stream", headers=headers)
 

@@ -21,7 +21,7 @@ from casemate.console.pages import page_of, whole_list
 from casemate.console.routes.asking import own_project
 from casemate.console.routes.talk import Marked, Short
 from casemate.errors import NotFound
-from casemate.factory import filing, searching
+from casemate.factory.filing import Paper
 
 _SCOPES = ("documents", "all-documents")
 _SET, _PROJECT = "vs_", "vs_project_"
@@ -66,7 +66,7 @@ async def list_stores(ask: Ask[None]) -> Response:
     """The key's project, then document sets by time."""
     page = page_of(ask.request.query_params, most=100, usual=20)
     own = await ask.do(lambda: _own(ask))
-    entries = await ask.do(lambda: list(filing.sets(ask.desk, project=own_project(ask))))
+    entries = await ask.do(lambda: list(ask.desk.document_sets(project=own_project(ask))))
     ordered = list(reversed(entries)) if page.ascending else entries
     rows = [_store(entry) for entry in ordered]
     if own is not None:
@@ -85,7 +85,7 @@ async def get_store(ask: Ask[None]) -> Response:
     found = await ask.do(lambda: _found(ask, ask.path["store_id"]))
     if isinstance(found, Entry):
         return ask.json(_store(found), marking=found.marking)
-    inside = await ask.do(lambda: list(filing.sets(ask.desk, project=found.name)))
+    inside = await ask.do(lambda: list(ask.desk.document_sets(project=found.name)))
     marking = ask.joined([found.marking, *(entry.marking for entry in inside)])
     return ask.json(_whole(found, inside), marking=marking)
 
@@ -94,7 +94,7 @@ async def store_files(ask: Ask[None]) -> Response:
     """The files of a document set."""
     page = page_of(ask.request.query_params, most=100, usual=20)
     entry = await ask.do(lambda: _set(ask))
-    papers = await ask.do(lambda: filing.papers(ask.desk, entry))
+    papers = await ask.do(lambda: ask.desk.papers(entry))
     ids = [paper.id for paper in papers]
     if page.after and page.after not in ids:
         raise _none(page.after)
@@ -106,7 +106,7 @@ async def store_files(ask: Ask[None]) -> Response:
 async def store_file(ask: Ask[None]) -> Response:
     """One file of a document set."""
     entry = await ask.do(lambda: _set(ask))
-    for paper in await ask.do(lambda: filing.papers(ask.desk, entry)):
+    for paper in await ask.do(lambda: ask.desk.papers(entry)):
         if paper.id == ask.path["file_id"]:
             return ask.json(_held(paper), marking=entry.marking)
     raise _none(ask.path["file_id"])
@@ -124,7 +124,7 @@ async def search(ask: Ask[SearchBody]) -> Response:
         sought["documents"] = [found.id]
     else:
         sought["projects"] = [found.name]
-    answer = await ask.do(lambda: searching.search(ask.desk, text, limit=body.max_num_results, **sought))
+    answer = await ask.do(lambda: ask.desk.search(text, limit=body.max_num_results, **sought))
     rows = [row for row in answer["hits"] if row["confidence"] >= body.ranking_options.score_threshold]
     names = await ask.do(lambda: _names(ask, rows))
     data = [_hit(row, names) for row in rows]
@@ -161,7 +161,7 @@ def _found(ask: Ask[Any], store_id: str) -> Entry | Project:
                 return one
         raise _none(store_id)
     try:
-        return filing.set_called(ask.desk, store_id.removeprefix(_SET), project=project)
+        return ask.desk.document_set(store_id.removeprefix(_SET), project=project)
     except NotFound:
         raise _none(store_id) from None
 
@@ -210,7 +210,7 @@ def _names(ask: Ask[Any], rows: Sequence[dict[str, Any]]) -> dict[str, str]:
     names: dict[str, str] = {}
     for entry_id in dict.fromkeys(row["passage"].partition(":")[0] for row in rows):
         entry = ask.desk.view.get(entry_id)
-        names |= {paper.id: paper.path for paper in filing.papers(ask.desk, entry)}
+        names |= {paper.id: paper.path for paper in ask.desk.papers(entry)}
     return names
 
 
@@ -246,7 +246,7 @@ def _collection(
     }  # fmt: skip
 
 
-def _held(paper: filing.Paper) -> dict[str, Any]:
+def _held(paper: Paper) -> dict[str, Any]:
     return {
         "id": paper.id, "object": "vector_store.file", "usage_bytes": paper.bytes, "status": "completed",
         "created_at": int(paper.entry.created.timestamp()), "vector_store_id": f"{_SET}{paper.entry.id}",

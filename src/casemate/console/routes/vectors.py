@@ -16,7 +16,6 @@ from casemate.console import faults
 from casemate.console.bodies import Body
 from casemate.console.desk import Ask, Route
 from casemate.console.routes.talk import Marked, Short
-from casemate.factory.embedding import embed, rerank
 
 _MOST_INPUTS = 2048
 
@@ -61,7 +60,7 @@ async def embeddings(ask: Ask[EmbeddingsBody]) -> Response:
     texts = [body.input] if isinstance(body.input, str) else body.input
     marking = ask.mark(body.casemate.marking, "texts")
     query = body.casemate.query
-    found = await ask.do(lambda: embed(ask.desk, body.model, texts, marking=marking, query=query))
+    found = await ask.do(lambda: ask.desk.embed(body.model, texts, marking=marking, query=query))
     if body.dimensions not in {None, found.rows.shape[1]}:
         raise faults.unsupported("dimensions other than the model's", "leave it out", param="dimensions")
     data = [
@@ -78,7 +77,7 @@ async def reranked(ask: Ask[RerankBody]) -> Response:
     body = ask.body
     texts = [one if isinstance(one, str) else one.text for one in body.documents]
     marking = ask.mark(body.casemate.marking, "texts")
-    found = await ask.do(lambda: rerank(ask.desk, body.model, body.query, texts, marking=marking))
+    found = await ask.do(lambda: ask.desk.rerank(body.model, body.query, texts, marking=marking))
     results: list[dict[str, Any]] = []
     for place, cosine in found.ranked[: body.top_n]:
         shown = {"document": {"text": texts[place]}} if body.return_documents else {}
