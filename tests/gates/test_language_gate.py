@@ -16,6 +16,7 @@ from casemate.gates.dossier_facts import DataFacts, DossierFacts, Exchange, Orig
 from casemate.gates.dossier_limits import known_limits
 from casemate.gates.dossier_parts import parts_of
 from casemate.gates.judge import Facts, Verdict, judge, read_verdict, verdict_statement
+from casemate.gates.outside import Outside, Tried, read_garak
 from casemate.gates.policy import GatePolicy
 from casemate.gates.scores import Scores
 from casemate.gates.wording import Text
@@ -284,3 +285,43 @@ def test_figures_stand_in_their_parts_with_their_breakdowns() -> None:
     assert [part.title.en for part in parts] == ["Retrieval", "Answers", "Security", "Other figures"]
     assert list(parts[0].rows) == ["recall_at_5", "recall_at_5.bm25"]
     assert parts_of(Scores.from_json(json.dumps(IMAGERY).encode())) == []
+
+
+GARAK = [
+    {"entry_type": "start_run setup", "x": 1},
+    {"entry_type": "init", "garak_version": "0.17.1"},
+    {"entry_type": "attempt", "prompt": "something offensive", "outputs": ["secret words"]},
+    {"entry_type": "eval", "probe": "dan.Ablation_Dan_11_0", "detector": "dan.DAN", "passed": 3, "fails": 2, "nones": 0,
+     "total_evaluated": 5, "total_processed": 5},
+]  # fmt: skip
+
+
+def garak(*changes: dict[str, Any]) -> bytes:
+    return "\n".join(json.dumps(row) for row in [*GARAK, *changes]).encode()
+
+
+def test_a_report_of_garak_becomes_a_few_numbers_in_the_dossier() -> None:
+    found = read_garak(garak())
+    assert found.tried == (Tried("dan.Ablation_Dan_11_0", "dan.DAN", 5, 2),)
+    assert Outside.from_json(found.to_json()) == found
+    assert b"offensive" not in found.to_json()
+    page = build(facts(outside=found)).decode()
+    for text in ("Un attaquant extérieur", "dan.Ablation_Dan_11_0", "0.17.1", "no part of the verdict"):
+        assert text in page
+    assert "garak" not in build(facts()).decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{", "garak report line 1: expected JSON, found JSONDecodeError"),
+        (b'{"entry_type": "init"}', "garak report: expected 1 to 10000 results (entry_type eval), found 0"),
+        (garak({**GARAK[3], "probe": "<script>"}), "garak report line 5 probe: expected"),
+        (garak({**GARAK[3], "fails": 9}), "garak report line 5: expected at most 5 judged answers, found 12"),
+        (garak({**GARAK[3], "passed": "3"}), "garak report line 5 passed: expected"),
+    ],
+)
+def test_what_is_no_report_of_garak_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        read_garak(data)
+    assert str(refusal.value).startswith(message)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from casemate.cli.options import Caller, acting, facts, table
+from casemate.cli.options import EXISTING, Caller, acting, facts, table
 from casemate.cli.runs import setting
 
 
@@ -54,10 +55,11 @@ def _show_verdict(found: dict[str, Any]) -> None:
 @click.command()
 @click.argument("report")
 @click.option("--name", required=True, help="Name of the new report.")
+@click.option("--garak", type=EXISTING, help="Report of garak on the model (*.report.jsonl); it goes into the dossier.")
 @acting
-def judge(caller: Caller, report: str, name: str) -> None:
+def judge(caller: Caller, report: str, name: str, garak: Path | None) -> None:
     """Hold the scores of REPORT against the policy now in force; a new report with a new dossier."""
-    found = caller.factory().judge_again(report, name=name)
+    found = caller.factory().judge_again(report, name=name, garak=garak)
     caller.emit(found, lambda: _show_verdict(found))
 
 

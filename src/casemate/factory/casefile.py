@@ -25,6 +25,8 @@ from casemate.gates.dossier_facts import (
     SignatureFacts,
     TrainingFacts,
 )
+from casemate.gates.outside import FILE as OUTSIDE
+from casemate.gates.outside import Outside
 from casemate.gates.wording import Text
 from casemate.markings import Marking
 from casemate.signing.statement import read_instant
@@ -69,6 +71,7 @@ def compose(desk: Desk, judged: Judged, folder: Path, signatures: Sequence[Signa
         training=_training(desk, model) if "plan" in model.facts else None,
         origin=_origin(model) if "pack" in model.facts else None,
         exchanges=list(_exchanges(raw.get("samples", ()))),
+        outside=Outside.from_json((folder / OUTSIDE).read_bytes()) if (folder / OUTSIDE).is_file() else None,
         lineage=list(_lineage(desk, judged)),
         signatures=[*_policy_signatures(desk, modality), *signatures],
         pictures=list(_pictures(raw.get("pictures", ()), folder)),

@@ -16,6 +16,8 @@ from casemate.factory.desk import Desk, Progress
 from casemate.gates import Facts, Scores, Seen, Verdict, read_verdict, verdict_statement
 from casemate.gates import approve as sign_decision
 from casemate.gates.judge import judge, reasons_json
+from casemate.gates.outside import FILE as OUTSIDE
+from casemate.gates.outside import read_garak
 from casemate.markings import Marking
 from casemate.signing import Statement
 from casemate.store import Digest, Manifest, get_bytes, get_manifest, put_bytes, put_folder
@@ -157,13 +159,19 @@ def facts_of(desk: Desk, subject: Evaluated) -> Facts:
     )
 
 
-def judge_again(desk: Desk, report: str, *, name: str) -> dict[str, Any]:
-    """Hold the scores of a report against the policy now in force; a new report, with a new dossier."""
+def judge_again(desk: Desk, report: str, *, name: str, garak: Path | None = None) -> dict[str, Any]:
+    """Hold the scores of a report against the policy now in force; a new report, with a new dossier.
+
+    `garak` is the report of that attacker on this model, which goes into the dossier and takes no part in the verdict.
+    """
     with desk.act("judge", f"report {report}"):
         before = of_this_site(desk.view.find(report, kind="report"))
         folder = desk.site.runs / f"judge-{before.id}"
         shutil.rmtree(folder, ignore_errors=True)
         casefile.lay_out(desk, before, folder)
+        if garak is not None:
+            (folder / OUTSIDE).unlink(missing_ok=True)
+            (folder / OUTSIDE).write_bytes(read_garak(garak.read_bytes()).to_json())
         entry, verdict = register_report(desk, folder, subject_of(desk, before), name=name, marking=before.marking)
         shutil.rmtree(folder)
         return report_row(entry, verdict)

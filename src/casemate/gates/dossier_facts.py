@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from casemate.errors import BadInput
 from casemate.gates.judge import Verdict
+from casemate.gates.outside import Outside
 from casemate.gates.scores import Scores
 from casemate.gates.wording import Text
 from casemate.store.digest import Digest
@@ -160,6 +161,7 @@ class DossierFacts:
     training: TrainingFacts | None = None
     origin: OriginFacts | None = None
     exchanges: Sequence[Exchange] = ()
+    outside: Outside | None = None
     lineage: Sequence[Node] = ()
     signatures: Sequence[SignatureFacts] = ()
     pictures: Sequence[Shown] = ()
