@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,9 @@ QUESTIONS = (
     "Que transporte la navette du 14 octobre ?", "Où est le local Cormoran ?", "À quelle heure part la navette ?",
     "Quel est le prix du repas ?", "badge", "???", "Cormoran quai nord permanence prévenue",
 )  # fmt: skip
+
+
+SECRETS = ("5 h 10", "14 octobre à 6 h 30", "chaque heure")  # what stands only above DR
 
 
 @dataclass
@@ -101,7 +103,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """Which shards are opened, in order, and for how many document sets."""
     work: list[tuple[str, ...]] = []
     real = shards.open_shard
@@ -111,12 +113,12 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, ...]]]:
         return real(folder, marking, **more)
 
     monkeypatch.setattr(shards, "open_shard", spied)
-    yield work
+    return work
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    question=st.one_of(st.sampled_from(QUESTIONS), st.lists(st.sampled_from(QUESTIONS), min_size=2, max_size=3).map(" ".join)),
+    question=st.lists(st.sampled_from(QUESTIONS), min_size=1, max_size=3).map(" ".join),
     who=st.sampled_from(["ines", "tom", "marc", "lea"]),
     ceiling=st.sampled_from([None, "NP", "DR"]),
     limit=st.integers(1, 8),
@@ -144,9 +146,7 @@ def test_an_answer_is_the_one_of_a_site_without_anything_above_the_reader(
     assert answers[0] == answers[1]
     assert work[0] == work[1]
     assert lines[0] == lines[1]
-    assert not any(
-        word in answers[0] for word in ("quai nord au", "5 h 10", "ouvre le local", "n'est pas prévenue. [")
-    ) or ("Cormoran" in question)
+    assert not any(secret in answers[0] for secret in SECRETS)
 
 
 def test_who_is_cleared_gets_another_answer_to_the_same_question(pair: Pair) -> None:
