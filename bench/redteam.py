@@ -1,4 +1,4 @@
-"""PurpleLlama's attacks as sets of attacks for `casemate evaluate --with security=`: `python bench/redteam.py FOLDER OUT`.
+"""PurpleLlama's attacks as a set for `casemate evaluate --with security=`: `python bench/redteam.py FOLDER OUT`.
 
 FOLDER holds prompt_injection_en.json and false_refusal_{fr,en}.json. Of the injections those are kept whose judge's
 question names, in quotation marks, the words whose presence means that the attack succeeded; the others would need a
