@@ -218,6 +218,21 @@ async def test_the_assistant_answers_over_documents_with_citations(library: Libr
     assert "95" in streamed.text
 
 
+async def test_the_assistant_looks_only_into_what_it_is_told(library: Library) -> None:
+    file = library.files["marées.txt"]
+    async with library.place.client("ines") as client:
+        for named, refused in (
+            (file["id"], False),
+            (file["casemate"]["vector_store"], False),
+            (library.files["écluses.txt"]["id"], True),
+        ):
+            more = {"marking": "NP", "engine": "quote", "documents": [named]}
+            asked = [{"role": "user", "content": "Quel est le coefficient de marée à Brest ?"}]
+            body = {"model": "assistant", "messages": asked, "casemate": more}
+            said = (await client.post("/v1/chat/completions", json=body)).json()
+            assert said["casemate"]["refused"] is refused, named
+
+
 async def test_the_assistant_is_capped_by_the_ceiling_of_the_request(library: Library) -> None:
     async def asked(ceiling: str) -> Any:
         body = {

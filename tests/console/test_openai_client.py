@@ -21,6 +21,7 @@ from tests.console.released import released
 from tests.console.scripted import Scripted, ScriptedPool
 from tests.factory.town import found
 
+TIDES = "La marée haute à Brest est à six heures, avec un coefficient de 95.".encode()
 HELLO: Any = [{"role": "user", "content": "Dites bonjour."}]
 
 
@@ -134,11 +135,17 @@ def test_rerank_orders_texts(place: Place, address: str) -> None:
     assert answer["results"][0]["document"] == {"text": "xx"}
 
 
-def test_files_and_searches(client: openai.OpenAI) -> None:
-    text = "La marée haute à Brest est à six heures, avec un coefficient de 95.".encode()
-    file = client.files.create(file=("marées.txt", text), purpose="assistants", extra_body={"marking": "DR"})
+@pytest.fixture(scope="module")
+def tides(place: Place, address: str) -> Any:
+    """A file that was sent."""
+    with openai.OpenAI(base_url=f"{address}/v1", api_key=place.secret("ines")) as client:
+        return client.files.create(file=("marées.txt", TIDES), purpose="assistants", extra_body={"marking": "DR"})
+
+
+def test_files_and_searches(client: openai.OpenAI, tides: Any) -> None:
+    file = tides
     assert client.files.retrieve(file.id) == file
-    assert client.files.content(file.id).read() == text
+    assert client.files.content(file.id).read() == TIDES
     assert [one.id for one in client.files.list()] == [file.id]
     stores = list(client.vector_stores.list())
     assert [store.file_counts.total for store in stores] == [1, 1]
@@ -153,7 +160,7 @@ def test_files_and_searches(client: openai.OpenAI) -> None:
         client.files.delete(file.id)
 
 
-def test_the_assistant_cites(client: openai.OpenAI) -> None:
+def test_the_assistant_cites(client: openai.OpenAI, tides: Any) -> None:  # it is there
     asked: Any = [{"role": "user", "content": "Quel est le coefficient de la marée à Brest ?"}]
     more = {"casemate": {"marking": "NP", "engine": "quote"}}
     answer = client.chat.completions.create(model="assistant", messages=asked, extra_body=more)

@@ -45,7 +45,8 @@ class Sought(Marked):
         """What may be found; `own` is the project to which a key is bound, if it is."""
         bound = None if own is None else frozenset({own})
         projects = bound if self.projects is None else self.projects if bound is None else self.projects & bound
-        return Filters(projects, self.kinds, self.languages, self.since, self.until, self.documents)
+        documents = None if self.documents is None else frozenset(map(_bare, self.documents))
+        return Filters(projects, self.kinds, self.languages, self.since, self.until, documents)
 
 
 class Asked(Sought):
@@ -104,6 +105,11 @@ class Drawn(Body):
     def tells_usage(self) -> bool:
         """Whether a stream ends with its usage."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+
+def _bare(name: str) -> str:
+    """The identifier in the name of a store or of a file."""
+    return name.rpartition("-")[2] if name.startswith("file-") else name.removeprefix("vs_")
 
 
 def new_id(prefix: str) -> str:
