@@ -32,8 +32,8 @@ class Curve:
     meaning: float
 
 
-WITH_MEANING = Curve(-4.0, 2.5, 0.3, 0.6)
-WORDS_ALONE = Curve(-3.5, 4.0, 0.4, 0.0)
+WITH_MEANING = Curve(-4.9, 0.0, 0.6, 0.5)
+WORDS_ALONE = Curve(-5.0, 0.6, 0.8, 0.0)
 
 
 def confidence(facts: Facts) -> float:

@@ -4,8 +4,8 @@ Rules. Pure, and part of an index's format: whoever changes what is here changes
 field `all` is the passage with its title and heading, without small words; `head` is title and heading once more, with
 their small words, which tell « La CNIL, c'est quoi ? » from other titles that name it; `begins` is the first letters of
 the words of `head`, unstemmed, where « médecins » meets « médicales » and most misspellings meet what they mean.
-The first piece is title and heading alone; the others are whole sentences, of PIECE_WORDS words or so, after the title,
-so that each says what it is about.
+The first piece is title and heading alone; the others are whole sentences, at most PIECE_WORDS words of them, after the
+title, so that each says what it is about.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from casemate.serving.retrieval.analysis import beginnings, query_terms, terms
 from casemate.serving.retrieval.passages import Passage
 
 FORMAT = "casemate-index/1"
-PIECE_WORDS = 120
+PIECE_WORDS = 80
 _SENTENCE = re.compile(r"(?<=[.!?…;])\s+|\n+")
 
 
@@ -74,7 +74,7 @@ def piece_digest(text: str) -> bytes:
 
 
 def _bodies(text: str) -> Iterator[str]:
-    """The text in runs of whole sentences, of at most PIECE_WORDS words where sentences let it."""
+    """The text in runs of whole sentences of at most PIECE_WORDS words; a longer sentence is cut."""
     held: list[str] = []
     for sentence in _SENTENCE.split(text):
         words = sentence.split()
@@ -82,7 +82,7 @@ def _bodies(text: str) -> Iterator[str]:
             yield " ".join(held)
             held = []
         held += words
-        while len(held) > 2 * PIECE_WORDS:  # a sentence without end
+        while len(held) > PIECE_WORDS:
             yield " ".join(held[:PIECE_WORDS])
             held = held[PIECE_WORDS:]
     if held:

@@ -1,8 +1,8 @@
 """One order from two: how well a passage matches by its words, and by its meaning.
 
 Rules. Each list of scores is standardised by the mean and the deviation of its own best CANDIDATES, which are among
-what the reader sees; sums are exact (math.fsum), so that the order in which parts were read changes nothing. A passage
-without a vector (its shard has none by this embedder) is taken to mean as well as it matches.
+what the reader sees; sums are exact (math.fsum), so that the order in which parts were read changes nothing. Both count
+the same. A passage without a vector (its shard has none by this embedder) is taken to mean as well as it matches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CANDIDATES = 100
-DENSE_WEIGHT = 1.25
 _LEAST_DEVIATION = 1e-9
 
 
@@ -41,4 +40,4 @@ def fused(lexical: float, dense: float | None, scales: tuple[Scale, Scale]) -> f
     """The score by which hits are ordered."""
     words = scales[0].of(lexical)
     meaning = words if dense is None else scales[1].of(dense)
-    return words + DENSE_WEIGHT * meaning
+    return words + meaning
