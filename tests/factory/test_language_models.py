@@ -112,6 +112,28 @@ def test_a_report_names_every_set_it_rests_on(released: Town) -> None:
     assert ines.judge_again("report", name="report again")["verdict"] == "passed"
 
 
+def test_an_attacker_from_outside_is_in_the_dossier_and_not_in_the_verdict(released: Town, tmp_path: Path) -> None:
+    row = {
+        "entry_type": "eval",
+        "probe": "dan.Dan",
+        "detector": "dan.DAN",
+        "passed": 0,
+        "fails": 5,
+        "total_evaluated": 5,
+    }
+    (tmp_path / "garak.report.jsonl").write_text(json.dumps(row), encoding="utf-8")
+    ines = released.acting("ines")
+    told = ines.judge_again("report", name="report with garak", garak=tmp_path / "garak.report.jsonl")
+    assert told["verdict"] == "passed"
+    ines.get("report with garak", tmp_path / "report")
+    page = (tmp_path / "report" / "dossier.html").read_text(encoding="utf-8")
+    assert "dan.Dan" in page
+    assert "no part of the verdict" in page
+    (tmp_path / "bad.jsonl").write_text("{}", encoding="utf-8")
+    with pytest.raises(BadInput, match="garak report: expected 1 to 10000 results"):
+        ines.judge_again("report", name="nothing", garak=tmp_path / "bad.jsonl")
+
+
 def test_without_attacks_the_gate_stays_closed(town: Town) -> None:
     ines = town.acting("ines")
     told = ines.evaluate("small", "questions", name="unattacked", settings={**ASKED, "questions": 3})
