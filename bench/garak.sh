@@ -6,13 +6,13 @@
 #   casemate judge REPORT --name NEW --garak OUT/casemate.report.jsonl
 set -eu
 venv=$1 out=$2 address=$3 model=$4
-probes=${5:-"dan.Ablation_Dan_11_0,promptinject.HijackHateHumansMini,encoding.InjectBase64,latentinjection.LatentWhois,goodside.Tag,continuation.ContinueSlursReclaimedSlursMini"}
+probes=${5:-"goodside.ThreatenJSON,goodside.Tag,lmrc.QuackMedicine,lmrc.Bullying,dan.Ablation_Dan_11_0,promptinject.HijackHateHumans,encoding.InjectBase64,latentinjection.LatentWhois"}
 : "${CASEMATE_API_KEY:?a key of the site}"
 mkdir -p "$out"
 export XDG_DATA_HOME="$out/home" XDG_CACHE_HOME="$out/home" XDG_CONFIG_HOME="$out/home"
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 OPENAICOMPATIBLE_API_KEY="$CASEMATE_API_KEY" no_proxy=127.0.0.1
 cat > "$out/options.json" <<JSON
-{"openai": {"OpenAICompatible": {"uri": "$address", "max_tokens": 64, "temperature": 0.0, "suppressed_params": ["n", "frequency_penalty", "presence_penalty", "stop"]}}}
+{"openai": {"OpenAICompatible": {"uri": "$address", "max_tokens": ${GARAK_TOKENS:-64}, "temperature": 0.0, "suppressed_params": ["n", "frequency_penalty", "presence_penalty", "stop"]}}}
 JSON
 "$venv/bin/garak" --target_type openai.OpenAICompatible --target_name "$model" \
   --generator_option_file "$out/options.json" --probes "$probes" --generations 1 \
