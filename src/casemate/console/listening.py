@@ -112,6 +112,7 @@ def _bound(where: Listening) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((where.host, where.port))
+        listener.listen(_WAITING_CONNECTIONS)  # before the start says so: who comes early waits, and is not turned away
     except OSError as why:
         listener.close()
         expected = "an address of this machine with a free port"
