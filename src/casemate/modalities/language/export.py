@@ -31,7 +31,7 @@ class Limit:
     loss: float
 
 
-LIMITS: Mapping[str, Limit] = {"f16": Limit(1e-3, 0.01), "q8_0": Limit(0.01, 0.03), "q4_0": Limit(0.3, 0.3)}
+LIMITS: Mapping[str, Limit] = {"f16": Limit(1e-3, 0.01), "q8_0": Limit(0.01, 0.03), "q4_0": Limit(0.1, 0.1)}
 
 
 def export_gguf(model_dir: Path, kind: str, texts: Sequence[str] = ()) -> Parity:
