@@ -37,7 +37,7 @@ class Thresholds:
     stems_with_meaning: float = 0.6
     meaning: float = 0.75
     contradiction: float = 0.8
-    confidence: float = 0.35
+    confidence: float = 0.25
 
 
 class Verdict(Enum):
