@@ -11,7 +11,8 @@ from casemate.errors import AboveCeiling, BadInput, BadMarking, InspectionRefuse
 from casemate.factory import Factory
 from casemate.store import get_bytes, get_manifest
 from tests.airlock.samples.mails import eml
-from tests.factory.town import Town, found
+from tests.factory.test_airlock import DEPOT, sent, taken
+from tests.factory.town import Town, found, introduce
 from tests.modalities.language.documents import makers
 
 HOW = {"marking": "DR", "project": "harbour"}
@@ -162,3 +163,23 @@ def test_the_text_of_a_file_is_read_and_not_kept(town: Town, papers: Path) -> No
     act = ines.journal(limit=1)[0]
     assert (act["verb"], act["facts"]["pages"]) == ("ocr", 1)
     assert "cargaison" not in json.dumps(ines.journal())
+
+
+def test_a_set_crosses_to_another_site_as_it_is(town: Town, papers: Path, tmp_path: Path) -> None:
+    depot = found(tmp_path / "depot", clock=town.clock, name="depot", ceiling="DR", people=DEPOT)
+    introduce(town, depot)
+    entry = town.acting("ines").import_documents(papers, name="crossing", **HOW)
+    sent(town, tmp_path / "bundle", str(entry["id"]))
+    (there,) = taken(depot, tmp_path / "bundle")
+    assert (there["kind"], there["digest"]) == ("documents", entry["digest"])
+    assert there["facts"]["passages"] == entry["facts"]["passages"]
+    assert next(d["path"] for d in depot.acting("ines").documents(there["id"])) == "consignes.pdf"
+
+
+def test_a_site_without_local_import_takes_documents_by_the_airlock_only(tmp_path: Path, papers: Path) -> None:
+    town = found(tmp_path / "strict")
+    policy = tmp_path / "exchange.toml"
+    policy.write_text(town.acting("claire").policy_text("exchange").replace("import = true", "import = false"))
+    town.acting("claire").set_policy("exchange", policy, reason="one door")
+    with pytest.raises(NotAllowed, match=r"documents papers: expected a delivery through the airlock"):
+        town.acting("ines").import_documents(papers, name="papers", **HOW)

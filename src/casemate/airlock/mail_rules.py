@@ -19,6 +19,8 @@ from casemate.airlock.distinct import distinct
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.report import Finding
 
+# What the reader of MIME raises over headers and parts that it cannot make sense of.
+BROKEN = (LookupError, AttributeError, ValueError, TypeError, RecursionError)
 ATTACHED = "attachment"  # the rule of the note that a mail has files attached, which are then taken out and inspected
 MAX_PARTS, MAX_DEPTH = 2000, 32
 _CONTAINERS = frozenset({"mixed", "alternative", "related", "report", "signed", "digest", "parallel"})

@@ -46,7 +46,9 @@ def opened(stream: BinaryIO) -> Iterator[Any]:
     try:
         with olefile.OleFileIO(stream, raise_defects=olefile.DEFECT_INCORRECT) as ole:
             yield ole
-    except (OSError, struct.error, IndexError, RecursionError, UnicodeDecodeError) as why:
+    except (OSError, struct.error, LookupError, RecursionError, ValueError) as why:
+        if isinstance(why, NotOutlookError):
+            raise
         raise NotOutlookError("a compound file without defects", type(why).__name__) from why
 
 

@@ -25,14 +25,20 @@ def members(stream: BinaryIO, type_name: str, name: str, limits: ScanLimits) -> 
     data = stream.read(limits.max_text_bytes + 1)
     if len(data) > limits.max_text_bytes:
         raise BadArchiveError(f"a mail of at most {limits.max_text_bytes} bytes", "more")
-    message = email.message_from_bytes(data, policy=email.policy.default)
-    names = AttachedNames()
-    for part in mail_rules.parts(message):
-        if not mail_rules.is_body(part):
-            content = _content(part)
-            yield Member(
-                names.place(_name(part)), (content[i : i + PIECE_BYTES] for i in range(0, len(content), PIECE_BYTES))
-            )
+    try:
+        message = email.message_from_bytes(data, policy=email.policy.default)
+        names = AttachedNames()
+        attached = [
+            (names.place(_name(part)), _content(part))
+            for part in mail_rules.parts(message)
+            if not mail_rules.is_body(part)
+        ]
+    except BadArchiveError:
+        raise
+    except mail_rules.BROKEN as why:
+        raise BadArchiveError("a mail whose headers and parts can be read", type(why).__name__) from why
+    for path, content in attached:
+        yield Member(path, _pieces(content))
 
 
 def _name(part: Message) -> str:
@@ -50,3 +56,7 @@ def _content(part: Message) -> bytes:
     if part.defects:
         raise BadArchiveError("an attachment that decodes", type(part.defects[0]).__name__)
     return payload if isinstance(payload, bytes) else b""
+
+
+def _pieces(content: bytes) -> Iterator[bytes]:
+    yield from (content[i : i + PIECE_BYTES] for i in range(0, len(content), PIECE_BYTES))

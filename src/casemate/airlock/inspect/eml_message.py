@@ -26,4 +26,7 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # no
     size = file.stat().st_size
     if size > limits.max_text_bytes:
         return [Finding("size", f"a mail of at most {limits.max_text_bytes} bytes", str(size))]
-    return mail_rules.check(email.message_from_bytes(file.read_bytes(), policy=email.policy.default), limits)
+    try:
+        return mail_rules.check(email.message_from_bytes(file.read_bytes(), policy=email.policy.default), limits)
+    except mail_rules.BROKEN as why:
+        return [Finding("mail", "a mail whose headers and parts can be read", type(why).__name__)]
