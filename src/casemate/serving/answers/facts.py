@@ -29,7 +29,8 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _CONTRACTED = re.compile(r"\b(?:n['’](?=\w)|\w{2,7}n['’]t\b)", re.IGNORECASE)
-_ONLY = re.compile(r"\bn(?:e\s|['’])(?:\W*\w+){1,6}?\W+que\b", re.IGNORECASE)  # "ne … que" restricts and does not deny
+# "ne … que" restricts and does not deny. Possessive: a long word is read in one way and not in all of them.
+_ONLY = re.compile(r"\bn(?:e\s|['’])\W*+\w++(?:\W++\w++){0,5}?\W++que\b", re.IGNORECASE)
 _SPELLED = {
     word: value
     for value, words in {

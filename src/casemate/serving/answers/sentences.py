@@ -17,7 +17,7 @@ LONGEST = 1500
 _AHEAD = 64  # more than a blank is long, so that pieces of any size are cut at the same places
 
 _END = re.compile(
-    r"(?:[.!?…]+[\"'”’»)\]⟧]*(?:[ \u00a0\u202f]?»)?(?:[ ]?\[\d{1,3}\])*|(?=[ \t]{0,8}\n))(?P<tail>\s{1,50})"
+    r"(?:[.!?…]++[\"'”’»)\]⟧]*+(?:[ \u00a0\u202f]?»)?+(?:[ ]?\[\d{1,3}\])*+|(?=[ \t]{0,8}\n))(?P<tail>\s{1,50})"
 )
 _LAST_WORD = re.compile(r"([^\s(\"«“’']+)\.$")
 _LIST_NUMBER = re.compile(r"\s*(?:\d{1,3}|[a-zA-Z])\.")

@@ -22,7 +22,7 @@ from casemate.markings.policy import fold
 RESEMBLES = 0.6
 _MAX_CHARACTERS = 2_000_000
 _PORTION = re.compile(r"[(\[]\s?([A-ZÀ-Þ][A-ZÀ-Þa-zà-ÿ /,'’-]{0,80}?)\s?[)\]]")
-_BANNER_LINE = re.compile(r"^[\W_]*([A-ZÀ-Þ][^\n]{1,120}?)[\W_]*$", re.MULTILINE)
+_BANNER = re.compile(r"[A-ZÀ-Þ].{1,120}")
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,18 @@ def written(text: str, policy: Policy) -> Iterator[Marking]:
     for match in _PORTION.finditer(plain):
         if found := _parsed(match[1], policy):
             yield found
-    for match in _BANNER_LINE.finditer(plain):
-        line = " ".join(match[1].split())
-        if line == line.upper() and (found := _parsed(line, policy)):
+    for raw in plain.split("\n"):
+        banner = _undecorated(raw)
+        line = " ".join(banner.split())
+        if _BANNER.fullmatch(banner) and line == line.upper() and (found := _parsed(line, policy)):
             yield found
+
+
+def _undecorated(line: str) -> str:
+    """A line without what is neither a letter nor a digit at its ends, read once however long it is."""
+    first = next((place for place, c in enumerate(line) if c.isalnum()), len(line))
+    last = next((place for place in range(len(line), first, -1) if line[place - 1].isalnum()), first)
+    return line[first:last]
 
 
 def _parsed(words: str, policy: Policy) -> Marking | None:

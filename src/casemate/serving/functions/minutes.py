@@ -29,8 +29,9 @@ from casemate.serving.engines import Engine, Message, Usage
 MAX_CHARACTERS = 2_000_000
 _TIME = r"(?:\d{1,2}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?"
 _SPOKEN = re.compile(
-    rf"^\s*(?:[\[(]?(?P<time>{_TIME})[\])]?\s*[-–—]?\s*)?(?:<v\s+(?P<voice>[^>\n]{{1,60}})>|"
-    rf"(?P<speaker>[^\W\d_][\w .'’-]{{0,40}}?)\s*(?:[\[(](?P<after>{_TIME})[\])])?\s*[:：])\s*(?P<text>\S.*)$"
+    # Possessive where blanks meet blanks: a line of little else would be read in too many ways.
+    rf"^\s*+(?:[\[(]?(?P<time>{_TIME})[\])]?\s*+[-–—]?+\s*+)?(?:<v\s++(?P<voice>[^>\n]{{1,60}})>|"
+    rf"(?P<speaker>[^\W\d_][\w .'’-]{{0,40}}?)\s*+(?:[\[(](?P<after>{_TIME})[\])])?+\s*+[:：])\s*+(?P<text>\S.*)$"
 )
 _CUE = re.compile(rf"^\s*(?P<time>{_TIME})\s*-->\s*{_TIME}")
 _BARE = re.compile(rf"^\s*[\[(]?(?P<time>{_TIME})[\])]?\s+(?P<text>\S.*)$")
