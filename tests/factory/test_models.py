@@ -13,7 +13,16 @@ from pathlib import Path
 import pytest
 
 from casemate.catalog import Entry
-from casemate.errors import AboveCeiling, BadInput, DigestMismatch, NotFound, NotTrusted, QuotaSpent, Revoked
+from casemate.errors import (
+    AboveCeiling,
+    BadInput,
+    DigestMismatch,
+    NotAllowed,
+    NotFound,
+    NotTrusted,
+    QuotaSpent,
+    Revoked,
+)
 from casemate.factory import Factory, models
 from casemate.factory.models import Chosen
 from casemate.serving.engines import Message, Sampling
@@ -156,7 +165,7 @@ def test_the_newest_chat_release_answers_in_its_own_name(town: Town) -> None:
         assert (chosen.release, chosen.engine.context_tokens) == (entry.facts["release"], 256)
         assert asyncio.run(text(chosen)).count(" w") == 3
         assert pool.quotas is not None
-        assert 0 < pool.quotas.used("project harbour") < 100
+        assert 0 < pool.quotas.used(models._caller(ines, "harbour").party.share) < 100
 
 
 def test_without_a_model_it_is_quote(town: Town) -> None:
@@ -220,11 +229,33 @@ def test_a_project_whose_tokens_are_spent_is_refused(town: Town) -> None:
             asyncio.run(text(chosen, max_tokens=2000))
 
 
+def test_nobody_spends_or_learns_of_the_tokens_of_a_project_that_is_not_theirs(town: Town) -> None:
+    claire = town.acting("claire")
+    claire.add_project("deep", marking="S", members=frozenset({"lea"}))
+    with opened(town.acting("tom")) as pool:
+        for name in ("deep", "never", "made up to begin a quota of one's own"):
+            with pytest.raises(NotFound, match=f"{name}: expected a project that you may read, found none"):
+                models.engine(town.acting("tom"), pool=pool, project=name)
+        with pytest.raises(NotAllowed, match="project deep: expected claire among its members"):
+            models.engine(claire, pool=pool, project="deep")
+
+
+def test_a_project_does_not_spend_the_tokens_of_its_namesake_at_another_marking(town: Town) -> None:
+    a_model(town, "assistant")
+    town.acting("claire").add_project("harbour", marking="NP", members=frozenset({"tom"}))
+    ines, tom = town.acting("ines"), town.acting("tom")
+    with opened(ines) as pool:
+        asyncio.run(text(models.engine(ines, pool=pool, project="harbour")))
+        shares = [models._caller(one, "harbour").party.share for one in (ines, tom)]
+        assert pool.quotas is not None
+        assert [bool(pool.quotas.used(share)) for share in shares] == [True, False]
+
+
 def test_prompts_meet_only_those_of_the_same_person_at_the_same_reach(town: Town) -> None:
     keys = set()
     for name, ceiling in (("ines", None), ("ines", "NP"), ("lea", None), ("lea", "DR")):
-        keys.add(models._caller(town.acting(name, ceiling=ceiling), "harbour").reuse)
-    again = models._caller(town.acting("ines"), "other").reuse
+        keys.add(models._caller(town.acting(name, ceiling=ceiling), "").reuse)
+    again = models._caller(town.acting("ines"), "harbour").reuse
     assert len(keys) == 4
     assert again in keys
 

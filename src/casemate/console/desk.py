@@ -85,6 +85,11 @@ class Ask(Generic[_B]):
         return self.guest.desk
 
     @property
+    def share(self) -> str:
+        """The key's project, whose tokens a call spends: its name and identifier, seen under this ceiling or not."""
+        return f"{self.guest.key.project_name}\n{self.guest.key.project}"
+
+    @property
     def path(self) -> Mapping[str, str]:
         """The variable parts of the path."""
         return self.request.path_params

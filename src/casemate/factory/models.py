@@ -231,7 +231,30 @@ def _limits(site: Site, at_once: int) -> Limits:
 
 
 def _caller(desk: Desk, project: str) -> Caller:
-    """Who asks; prompts meet only those of the same person under the same clearance and ceiling."""
+    """Who asks; prompts meet only those of the same person under the same clearance and ceiling.
+
+    NotFound or NotAllowed for a project of which they are not a member: its tokens, and how many are left, are its own.
+    """
+    return Caller(_party(desk, project), hashlib.sha256(_reach(desk).encode()).hexdigest())
+
+
+def _reach(desk: Desk) -> str:
     reader = desk.reader
-    reach = f"{reader.person_name}\n{reader.clearance}\n{reader.ceiling or ''}"
-    return Caller(Party(reader.person_name, project), hashlib.sha256(reach.encode()).hexdigest())
+    return f"{reader.person_name}\n{reader.clearance}\n{reader.ceiling or ''}"
+
+
+def _party(desk: Desk, project: str) -> Party:
+    """Whose share a call is taken from; a program says its key's project, which was asked as it came in."""
+    reader, (name, _, identifier) = desk.reader, project.partition("\n")
+    if not project or (reader.through and identifier):
+        return Party(reader.person_name, name, identifier)
+    found = [one for one in desk.view.projects() if project in {one.name, one.id}]
+    if not found:
+        raise NotFound(project, expected="a project that you may read", found="none")
+    own = [one for one in found if reader.person_name in one.members]
+    if not own:
+        raise NotAllowed(f"project {project}", expected=f"{reader.person_name} among its members", found="a non-member")
+    if len(own) > 1:
+        listed = "; ".join(f"{one.name} at {one.marking} ({one.id})" for one in own)
+        raise BadInput(project, expected="one project", found=f"{len(own)}: {listed}")
+    return Party(reader.person_name, own[0].name, own[0].id)

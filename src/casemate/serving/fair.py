@@ -21,15 +21,26 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class Party:
-    """Who asks, and for which project; "" is no project: a person's own share."""
+    """Who asks, and for which project; "" is no project: a person's own share.
+
+    `project_id` tells the project from namesakes at other markings, which have shares of their own.
+    """
 
     person: str
     project: str = ""
+    project_id: str = ""
 
     @property
     def share(self) -> str:
         """Whose share a call is taken from."""
-        return f"project {self.project}" if self.project else f"person {self.person}"
+        if not self.project:
+            return f"person {self.person}"
+        return f"project {self.project}" + (f"\n{self.project_id}" if self.project_id else "")
+
+
+def project_of(share: str) -> str:
+    """The name of the project whose share it is; a person's share as it is."""
+    return share.removeprefix("project ").partition("\n")[0]
 
 
 @dataclass
@@ -112,7 +123,7 @@ class FairQueue(Generic[_Item]):
 
     def _charge(self, name: str, share: _Share[_Item], flow: _Flow[_Item], cost: float) -> None:
         self._floor, share.floor = max(self._floor, share.at), max(share.floor, flow.at)
-        share.at += cost / max(1, self._weights.get(name.removeprefix("project "), 1))
+        share.at += cost / max(1, self._weights.get(project_of(name), 1))
         flow.at += cost
         self._forget()
 

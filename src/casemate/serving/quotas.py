@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from casemate.errors import QuotaSpent
+from casemate.serving.fair import project_of
 
 _KEPT_DAYS = 2
 
@@ -33,7 +34,7 @@ class Grants:
 
     def of(self, share: str) -> int:
         """Tokens a day of a share; 0 is no limit."""
-        return self.projects.get(share.removeprefix("project "), self.others)
+        return self.projects.get(project_of(share), self.others)
 
 
 class Quotas:
@@ -55,7 +56,8 @@ class Quotas:
             if used + tokens > granted:
                 expected = f"at most {granted} tokens a day"
                 found = f"{used} used or set aside, and up to {tokens} more asked for"
-                raise QuotaSpent(share, expected=expected, found=found, retry_after_s=self._left_s())
+                whose = share.partition("\n")[0]
+                raise QuotaSpent(whose, expected=expected, found=found, retry_after_s=self._left_s())
             day.append(key, tokens)
         return Reservation(day, key, tokens)
 

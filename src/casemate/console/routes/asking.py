@@ -54,7 +54,7 @@ def _wish(ask: Ask[ChatBody], before: Sequence[tuple[str, str]]) -> Wish:
     marking = ask.mark(said.marking, "question")
     sampling: Sampling = body.sampling(body.max_completion_tokens or body.max_tokens or DEFAULT_TOKENS)
     return Wish(
-        marking=str(marking), engine=said.engine, limit=said.passages, project=ask.guest.key.project_name,
+        marking=str(marking), engine=said.engine, limit=said.passages, project=ask.share,
         language=said.language, filters=said.filters(own_project(ask)), sampling=sampling,
         turns=tuple(Turn(role, text, marking) for role, text in before), flag_unsupported=said.flag_unsupported,
     )  # fmt: skip

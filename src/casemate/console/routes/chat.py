@@ -37,7 +37,7 @@ async def chat(ask: Ask[ChatBody]) -> Response:
     if not ask.guest.may("models"):
         raise faults.missing_scope("models")
     marking = ask.mark(body.casemate.marking, "messages")
-    project = ask.guest.key.project_name
+    project = ask.share
     pool = ask.console.pool
     talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
     pieces = talk.pieces([said.message() for said in body.messages], body.drawn())

@@ -47,7 +47,7 @@ async def complete(ask: Ask[CompletionBody]) -> Response:
     body.refuse_what_no_engine_obeys()
     prompt = body.prompt if isinstance(body.prompt, str) else body.prompt[0]
     marking, pool = ask.mark(body.casemate.marking, "prompt"), ask.console.pool
-    project = ask.guest.key.project_name
+    project = ask.share
     talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
     pieces = talk.pieces([Message("user", prompt)], body.sampling())
     releases = [talk.release] if talk.release else []
