@@ -30,7 +30,8 @@ def keep(
         floor = desk.project_marking(project)
         marking = Marking.join_all(whole.marking, [floor, *(desk.view.get(parent).marking for parent in parents)])
         told = {"format": FORMAT, "question": question, **whole.to_json(), "marking": str(marking)}
-        with staging(desk.site.quarantine, ".answer-") as place:
+        desk.site.shelf.mkdir(mode=0o700, exist_ok=True)
+        with staging(desk.site.shelf, ".answer-") as place:  # not in the quarantine, which sweeps what is not its own
             text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
             write_whole(place / "answer.json", text.encode())
             write_whole(place / "answer.md", _page(whole, question, desk.site.policy.wording(marking, whole.language)))
@@ -49,6 +50,7 @@ def read(desk: Desk, entry: str) -> dict[str, Any]:
         found = desk.view.find(entry, kind="answer")
         files = {file.path: file.digest for file in get_manifest(desk.store, found.digest).files}
         told: dict[str, Any] = json.loads(get_bytes(desk.store, files["answer.json"]))
+        desk.note("answer.show", f"answer {found.project}/{found.name}", about=found, marking=found.marking, facts={})
         return told | {"marking": str(found.marking), "entry": found.id}
 
 

@@ -106,7 +106,7 @@ async def ask(
         try:
             asked, hits, means = await asyncio.to_thread(_asked, desk, question, said, own)
             events = answer(asked, hits, means.chosen.engine, means.grounding)
-            async with aclosing(_told(desk, "ask", events, means, hits)) as told:
+            async with aclosing(_told(desk, "ask", events, means, asked, hits)) as told:
                 async for event in told:
                     yield event
                     if isinstance(event, Done) and said.keep:
@@ -138,17 +138,19 @@ def _means(
 ) -> _Means:
     """The engine and what grounds it; an engine on another machine gets nothing above its ceiling."""
     chosen = models.engine(desk, wish.engine, pool=pool, project=wish.project)
+    notes: tuple[str, ...] = ()
     try:
-        chosen.require(Marking.join_all(desk.site.policy.lowest, before))
+        ranked_by = [meaning.model.marking] if meaning else []  # the order of passages says something of it
+        chosen.require(Marking.join_all(desk.site.policy.lowest, [*before, *ranked_by]))
     except AboveCeiling:
         if wish.engine:
             raise
-        chosen = models.engine(desk, QUOTE, pool=pool, project=wish.project)
+        chosen, notes = models.engine(desk, QUOTE, pool=pool, project=wish.project), ("engine ceiling",)
     used = [entry for entry in (chosen.entry, meaning.model.entry if meaning else None) if entry is not None]
     markings = [chosen.marking, *([meaning.model.marking] if meaning else [])]
     grounding = Grounding(
         desk.site.policy, policies.read_prompts(desk.view, desk.store, desk.officer), secrets.token_hex(16),
-        releases=tuple(markings), sampling=wish.sampling, flag_unsupported=wish.flag_unsupported,
+        releases=tuple(markings), sampling=wish.sampling, flag_unsupported=wish.flag_unsupported, notes=notes,
         embedder=meaning.embedder if meaning else None,
         digests=tuple(filter(None, (chosen.release, meaning.model.digest if meaning else ""))),
     )  # fmt: skip
@@ -156,7 +158,7 @@ def _means(
 
 
 async def _told(
-    desk: Desk, verb: str, events: AsyncGenerator[Event], means: _Means, hits: Sequence[Hit]
+    desk: Desk, verb: str, events: AsyncGenerator[Event], means: _Means, asked: Question, hits: Sequence[Hit]
 ) -> AsyncGenerator[Event]:
     """The events; whatever becomes of who listens, the journal says what they may have been told of."""
     whole: Answer | None = None
@@ -167,10 +169,10 @@ async def _told(
                     whole = event.answer
                 yield event
         finally:
-            _note(desk, verb, whole, means, hits)
+            _note(desk, verb, whole, means, asked, hits)
 
 
-def _note(desk: Desk, verb: str, whole: Answer | None, means: _Means, hits: Sequence[Hit]) -> None:
+def _note(desk: Desk, verb: str, whole: Answer | None, means: _Means, asked: Question, hits: Sequence[Hit]) -> None:
     """A line about every entry that was used; one without any where nothing was."""
     if whole is not None:
         entries, marking = whole.entries, whole.marking
@@ -178,8 +180,8 @@ def _note(desk: Desk, verb: str, whole: Answer | None, means: _Means, hits: Sequ
         facts |= {"tokens": whole.usage.total_tokens} if whole.usage else {}
     else:
         entries = tuple(dict.fromkeys(hit.passage.entry for hit in hits if hit.passage.entry != PASTED))
-        marking = Marking.join_all(desk.site.policy.lowest, [
-            *(hit.passage.marking for hit in hits), *means.grounding.releases,
+        marking = Marking.join_all(asked.marking, [
+            *(turn.marking for turn in asked.turns), *(hit.passage.marking for hit in hits), *means.grounding.releases,
         ])  # fmt: skip
         facts = {"stopped": True, "passages": len(hits), "engine": means.chosen.engine.name}
     facts |= {"prompts": means.grounding.prompts.version, "release": means.chosen.release}
@@ -215,14 +217,12 @@ async def summarise(
             found = [desk.view.find(entry, kind="documents") for entry in entries]
             if not found:
                 raise BadInput("documents to summarise", expected="at least one document set", found="none")
-            markings = [entry.marking for entry in found]
+            typed = _declared(desk, said.marking, "subject")
+            markings = [typed, *(entry.marking for entry in found)]
             means = await asyncio.to_thread(_means, desk, said, own, None, markings)
-            task = Synthesis(
-                _passages(desk, found), _declared(desk, said.marking, "subject"), said.language or _language(desk),
-                subject, sentences,
-            )  # fmt: skip
+            task = Synthesis(_passages(desk, found), typed, said.language or _language(desk), subject, sentences)
             events = synthesis(task, means.chosen.engine, means.grounding)
-            async with aclosing(_told_of(desk, "summarise", events, means, found)) as told:
+            async with aclosing(_told_of(desk, "summarise", events, means, typed, found)) as told:
                 async for event in told:
                     yield event
                     if isinstance(event, Done) and said.keep:
@@ -234,9 +234,9 @@ async def summarise(
 
 
 async def _told_of(
-    desk: Desk, verb: str, events: AsyncGenerator[Event], means: _Means, found: Sequence[Entry]
+    desk: Desk, verb: str, events: AsyncGenerator[Event], means: _Means, typed: Marking, found: Sequence[Entry]
 ) -> AsyncGenerator[Event]:
-    marking = Marking.join_all(desk.site.policy.lowest, [*(e.marking for e in found), *means.grounding.releases])
+    marking = Marking.join_all(typed, [*(e.marking for e in found), *means.grounding.releases])
     facts: dict[str, Any] = {"stopped": True, "engine": means.chosen.engine.name, "release": means.chosen.release}
     async with aclosing(events):
         try:
@@ -270,15 +270,33 @@ async def translate(
             marking = _required(desk, wish.marking, "text to translate")
             means = await asyncio.to_thread(_means, desk, wish, own, None, [marking])
             made = translated(text, marking, target, means.chosen.engine, means.grounding)
-            async with aclosing(made):
-                async for part in made:
-                    if isinstance(part, Translation):
-                        facts = {"engine": part.engine, "parts": len(part.parts), "release": means.chosen.release}
-                        _note_about(desk, "translate", (), means, part.marking, facts)
+            async with aclosing(_counted(desk, made, means, marking)) as counted:
+                async for part in counted:
                     yield part
         finally:
             if pool is None:
                 await own.close()
+
+
+async def _counted(
+    desk: Desk, made: AsyncGenerator[Translated | Translation], means: _Means, marking: Marking
+) -> AsyncGenerator[Translated | Translation]:
+    """The parts; whoever stops listening is in the journal with those that they were given."""
+    facts: dict[str, Any] = {
+        "engine": means.chosen.engine.name, "parts": 0, "release": means.chosen.release, "stopped": True,
+    }  # fmt: skip
+    async with aclosing(made):
+        try:
+            async for part in made:
+                if isinstance(part, Translation):
+                    del facts["stopped"]
+                else:
+                    facts["parts"] += 1
+                yield part
+        finally:
+            if facts["parts"]:
+                whole = Marking.join_all(marking, means.grounding.releases)
+                _note_about(desk, "translate", (), means, whole, facts)
 
 
 async def minutes(desk: Desk, text: str, wish: Wish, *, pool: EnginePool | None = None) -> Minutes:

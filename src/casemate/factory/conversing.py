@@ -37,7 +37,7 @@ class Conversation:
 
     async def pieces(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece]:
         """The answer, piece by piece; closing the iterator stops the engine."""
-        usage, ended, given = Usage(0, 0), "stopped", 0
+        usage, ended, given, reason = Usage(0, 0), "stopped", 0, ""
         try:
             async with aclosing(self.chosen.engine.stream(messages, sampling)) as stream:
                 async for piece in stream:
@@ -45,13 +45,14 @@ class Conversation:
                     usage, ended = piece.usage or usage, piece.finish or ended
                     yield piece
         except CasemateError as no:
-            ended = type(no).__name__
+            ended, reason = type(no).__name__, "" if given else str(no)
             raise
         finally:
             with CancelScope(shield=True):
-                await run_sync(self._told, ended, usage, given)
+                await run_sync(self._told, ended, usage, given, reason)
 
-    def _told(self, ended: str, usage: Usage, given: int) -> None:
+    def _told(self, ended: str, usage: Usage, given: int, reason: str) -> None:
+        """A line of the journal; what ended before its first word, for a `reason`, was refused."""
         facts = {
             "release": self.release, "ended": ended, "pieces": given,
             "prompt_tokens": usage.prompt_tokens, "completion_tokens": usage.completion_tokens,
@@ -59,7 +60,8 @@ class Conversation:
         entry = self.chosen.entry
         self.desk.catalog.journal.append(
             self.desk.reader, "chat", f"release {entry.name}" if entry else "no model", marking=self.marking,
-            about=entry.id if entry else "", facts=facts, sign=self.desk.sign,
+            about=entry.id if entry else "", facts=facts, sign=self.desk.sign, reason=reason,
+            outcome="refused" if reason else "done",
         )  # fmt: skip
 
 

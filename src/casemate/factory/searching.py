@@ -80,9 +80,10 @@ def search(
         )
         found = hits(desk, query, filters=filters, limit=limit)
         facts = {"hits": len(found.hits), "embedder": found.embedder.digest if found.embedder else ""}
-        desk.catalog.journal.append(
-            desk.reader, "search", f"query of {len(query)} characters", facts=facts, sign=desk.sign
-        )
+        for about in dict.fromkeys(hit.passage.entry for hit in found.hits) or ("",):  # a spill asks who was told
+            desk.catalog.journal.append(
+                desk.reader, "search", f"query of {len(query)} characters", about=about, facts=facts, sign=desk.sign
+            )
         marking = Marking.join_all(desk.site.policy.lowest, _markings(found))
         rows = [_row(hit) for hit in found.hits]
         return {"marking": str(marking), "embedder": facts["embedder"], "behind": found.behind, "hits": rows}

@@ -17,7 +17,7 @@ from typing import Any
 from casemate.airlock.recall import Recall, Recalled, page, read_recall
 from casemate.catalog import Entry, NewEntry, Run
 from casemate.errors import BadInput, BadSignature, NotFound
-from casemate.factory import judging, passage, peers
+from casemate.factory import judging, passage, peers, searching
 from casemate.factory.desk import Desk
 from casemate.factory.passage import Placed
 from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
@@ -29,7 +29,10 @@ from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
 from casemate.store import put_bytes
 
-_HANDED_OUT = ("get", "detect", "airlock.receipt", "ask", "summarise", "translate", "minutes")
+_HANDED_OUT = frozenset({
+    "get", "detect", "airlock.receipt", "ask", "summarise", "translate", "minutes", "search", "docs.page", "docs.get",
+    "answer.show", "chat", "embed", "rerank",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,17 @@ def spill(desk: Desk, entry: str, *, raise_to: str, reason: str, into: Path) -> 
             {key: new for key, (_, new) in changes.items()}, by=desk.reader, reason=reason, sign=desk.sign,
             also=[record, *_withdrawals(desk, reach, marking, reason)],
         )  # fmt: skip
+        searching.forget(desk, _left(desk, found, changes))
         _write(desk, into, report, notices)
         return {"spill": record.id, "folder": str(into), **{key: len(value) for key, value in report.items()
                                                          if isinstance(value, list)}}  # fmt: skip
+
+
+def _left(desk: Desk, root: Entry, changes: Mapping[str, tuple[Marking, Marking]]) -> set[Marking]:
+    """The markings that things were raised from, now or by a spill of the same that was killed before its end."""
+    before = [entry.facts for entry in desk.view.walk(kind="spill", project=SITE_PROJECT)]
+    earlier = [pair[0] for facts in before if facts.get("entry") == root.id for pair in facts["changes"].values()]
+    return {old for old, new in changes.values() if old != new} | {desk.site.policy.parse(text) for text in earlier}
 
 
 def ask_restore(desk: Desk, spill_entry: str, *, reason: str) -> dict[str, Any]:
@@ -97,6 +108,7 @@ def restore(desk: Desk, order: str) -> list[Entry]:
             if passage.done_by(desk, placed.entry) is None:
                 passage.require_decided(desk, placed)
                 _restore(desk, placed, changes)
+            searching.forget(desk, [desk.site.policy.parse(new) for _, new in changes.values()])
         return [entry for entry in desk.view.walk() if entry.id in changes]
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from casemate.errors import Unavailable
+from casemate.errors import Busy, Unavailable
 from casemate.markings import Marking, Policy
 from casemate.serving.answers.confidence import sure
 from casemate.serving.answers.context import Context, Question, assemble, flags, sources_of
@@ -49,7 +49,8 @@ _CITED = re.compile(r"\s*\[\s?\d{1,3}(?:\s?[,;]\s?\d{1,3})*\s?\]")
 class Grounding:
     """How answers are made here; `nonce` must be new for every request.
 
-    `releases` are the markings of the models used, and `digests` name those models.
+    `releases` are the markings of the models used, and `digests` name those models. `notes` are codes of what the
+    reader is to be told before anything else.
     """
 
     policy: Policy
@@ -62,6 +63,7 @@ class Grounding:
     embedder: Embedder | None = None
     flag_unsupported: bool = False
     max_characters: int = 20_000
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -100,7 +102,8 @@ async def answer(
     marking = Marking.join_all(own, (citation.marking for citation in context.citations))
     filters = Filters(context.system, grounding.policy, question.language)
     yield Passages(context.citations, context.left_out, marking)
-    for told in context.notes:
+    beginning = (*(note(code, question.language) for code in grounding.notes), *context.notes)
+    for told in beginning:
         yield told
     draft = _Draft()
     if engine is not None and engine.name != QUOTE and context.sources:
@@ -117,7 +120,7 @@ async def answer(
     ending = _notes(draft, question.language)
     for told in ending:
         yield told
-    yield Done(_whole(question, context, engine, grounding, draft, (*context.notes, *ending), marking))
+    yield Done(_whole(question, context, engine, grounding, draft, (*beginning, *ending), marking))
 
 
 def _context(question: Question, hits: Sequence[Hit], engine: Engine | None, grounding: Grounding) -> Context:
@@ -169,8 +172,9 @@ async def heard(
                     counts["cut"] = 1
                     sentences.drop()
                     break
-                if piece.finish == "length":
-                    counts["cut"] = 1
+                counts["cut"] += piece.finish == "length"
+        except Busy:
+            raise  # no turn, or no tokens left: that is for who asks to know, and for the journal
         except Unavailable:
             counts["engine stopped"] = 1
             sentences.drop()  # half a sentence may say the contrary of the whole

@@ -41,6 +41,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{count} phrase(s) ou élément(s) ont été retirés par les filtres de sortie ({kinds}).",
         "{count} sentence(s) or element(s) were removed by the output filters ({kinds}).",
     ),
+    "engine ceiling": (
+        "Le moteur est sur une autre machine, dont le plafond n'admet pas ce qui a été lu : rien ne lui a été envoyé.",
+        "The engine is on another machine, whose ceiling does not admit what was read: nothing was sent to it.",
+    ),
     "engine stopped": (
         "Le moteur s'est arrêté avant la fin ; ce qui précède a été vérifié.",
         "The engine stopped before the end; what stands above was checked.",

@@ -127,12 +127,12 @@ async def minutes(
     lines = transcript(text)
     participants = tuple(dict.fromkeys(line.speaker for line in lines if line.speaker))
     decisions, actions = by_rule(lines)
-    told: list[Note] = []
+    told = [note(code, language) for code in grounding.notes]
     whole = Marking.join_all(marking, grounding.releases)
     name = QUOTE
     if engine is not None and engine.name != QUOTE:
         name = engine.name
-        written, told = await _by_engine(lines, engine, grounding, language)
+        written, told = await _by_engine(lines, engine, grounding, language)  # nothing kept it from being asked
         known = {number for item in (*decisions, *actions) for number in item.lines}
         more = [item for item in written if known.isdisjoint(item.lines)]
         decisions += [item for item in more if _DECISION.search(item.text)]

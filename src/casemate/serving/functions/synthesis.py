@@ -47,10 +47,10 @@ class Synthesis:
 class _Reading:
     """The passages as data, one after another, and what was found on the way."""
 
-    def __init__(self, task: Synthesis) -> None:
+    def __init__(self, task: Synthesis, codes: Sequence[str]) -> None:
         self._task = task
         self.marking = task.marking
-        self.notes: list[Note] = []
+        self.notes: list[Note] = [note(code, task.language) for code in codes]
         self.read = 0
 
     def sources(self, *, first: bool) -> Iterator[Source]:
@@ -67,7 +67,7 @@ class _Reading:
 
 async def summarise(task: Synthesis, engine: Engine | None, grounding: Grounding) -> AsyncGenerator[Event]:
     """The events of a synthesis, ending with Done."""
-    reading, counts = _Reading(task), Counter[str]()
+    reading, counts = _Reading(task, grounding.notes), Counter[str]()
     speaks = engine if engine is not None and engine.name != QUOTE else None
     if speaks is None:
         said = spoken_of(reading.sources(first=True))
