@@ -43,7 +43,7 @@ def refused(act: server.Act, **options: Any) -> Exception:
 def test_an_answer_comes_piece_by_piece_with_its_usage() -> None:
     pieces, _ = run(told(server.answers))
     assert "".join(piece.text for piece in pieces) == "mot0 mot1 mot2 mot3 mot4 "
-    assert pieces[-1] == Piece("", "stop", Usage(11, 5, 2))
+    assert pieces[-1] == Piece("", "stop", Usage(11, 5, 0)), "whose prompts were known there is not for every caller"
 
 
 def test_what_is_sent_is_a_chat_completion_to_the_model_of_the_settings(tmp_path: Path) -> None:
@@ -92,6 +92,9 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
         (server.says(server.HEAD + server.event('"secret"')), "the chunks of a chat completion, found something else"),
         (server.says(server.HEAD + server.event('{"choices": [{"delta": {"content": 5}}]}')), "found something else"),
         (server.says(server.HEAD + server.event('{"choices": 5}')), "found something else after 0 pieces"),
+        (server.says(server.HEAD + server.event("[" * 200_000)), "found something else after 0 pieces"),
+        (server.says(server.HEAD + server.event('{"choices": [{"delta": {"tool_calls": "x"}}]}')), "something else"),
+        (server.says(server.HEAD + server.event('{"usage": {"prompt_tokens": -9, "completion_tokens": 1}}')), "else"),
         (server.says(server.HEAD + server.event('{"error": "secret"}')), "found its error after 0 pieces"),
         (server.says(server.HEAD + b"data: " + b"x" * (3 << 20)), "expected lines of at most 1048576 bytes"),
         (server.never_ends, "engine gpu: expected an answer of at most 1085440 bytes, found more"),

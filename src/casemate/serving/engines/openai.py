@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import httpx
 
 _CONNECT_S, _WRITE_S, _WHOLE_S = 15.0, 30.0, 3600.0
-_BYTES_A_TOKEN, _BYTES_A_MESSAGE = 3, 8
+_BYTES_A_TOKEN, _BYTES_A_MESSAGE, _MOST_TOKENS = 3, 8, 1 << 40
 _EVENT_BYTES, _HEAD_BYTES = 4096, 1 << 20  # of an answer: for each token, and beside them
 
 
@@ -151,8 +151,9 @@ class _Answer:
             for choice in choices:
                 yield from self._choice(choice)
             if usage:
-                self._usage = Usage(int(usage["prompt_tokens"]), int(usage["completion_tokens"]), _cached(usage))
-        except (ValueError, TypeError, KeyError, AttributeError) as why:
+                # How much it knew from before is not passed on: it may have been told by somebody else.
+                self._usage = Usage(_tokens(usage["prompt_tokens"]), _tokens(usage["completion_tokens"]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as why:
             found = f"something else after {self.given} pieces"
             raise Unavailable(self.thing, expected="the chunks of a chat completion", found=found) from why
         if "error" in chunk:
@@ -172,8 +173,9 @@ class _Answer:
         delta = choice.get("delta") or {}
         text = delta.get("content") or ""
         extra = {name: delta[name] for name in ("tool_calls", "reasoning_content") if delta.get(name)}
-        if not isinstance(text, str):
-            raise TypeError(text)
+        calls = extra.get("tool_calls", [])
+        if not isinstance(text, str) or not isinstance(calls, list) or not all(isinstance(c, dict) for c in calls):
+            raise TypeError("a delta of another form")
         if text or extra:
             self.given += 1
             yield Piece(text, extra=extra)
@@ -212,8 +214,11 @@ def _refuse_other(response: httpx.Response, thing: str) -> None:
         raise Unavailable(thing, expected="text/event-stream", found=repr(kind[:60]))
 
 
-def _cached(usage: dict[str, Any]) -> int:
-    return int((usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+def _tokens(number: object) -> int:
+    """A number of tokens that may be counted against a quota."""
+    if type(number) is not int or not 0 <= number <= _MOST_TOKENS:
+        raise ValueError("a number of tokens")
+    return number
 
 
 def _key(file: Path | None, thing: str) -> str:
