@@ -190,3 +190,24 @@ def _write_until(folder: Path, step: int) -> None:
     sys.addaudithook(watch)
     update_shard(folder, sources([*PORT[:6], *CRANES]), embedder=Words())
     os._exit(0)
+
+
+@pytest.mark.parametrize("damage", ["list", "vectors"])
+def test_damaged_vectors_are_made_again_under_a_number_that_no_reader_holds(tmp_path: Path, damage: str) -> None:
+    update_shard(tmp_path, sources(PORT), embedder=Words())
+    place = vector_folder(tmp_path, EMBEDDER)
+    update_shard(tmp_path, sources([*PORT, *CRANES]), embedder=Words())
+    held = Vectors.open(place)
+    for file in place.glob("vectors.json" if damage == "list" else "*.vectors.npy"):
+        file.write_bytes(file.read_bytes()[:-1])
+    update_shard(tmp_path, sources(PORT), embedder=Words(), afresh=True)
+    again = Vectors.open(place)
+    assert again.listed.generation > held.listed.generation
+    assert len(again) < len(held)
+
+
+def test_what_is_made_afresh_keeps_no_vector_of_what_has_gone(tmp_path: Path) -> None:
+    update_shard(tmp_path, sources([*PORT, *CRANES]), embedder=Words())
+    update_shard(tmp_path, sources(PORT), afresh=True)  # by whoever forgets what was raised, without an embedder
+    vectors = Vectors.open(vector_folder(tmp_path, EMBEDDER))
+    assert [segment.dead_rows for segment in vectors.listed.segments] == [0]

@@ -48,11 +48,13 @@ def reconcile(
 
 def _brought(folder: Path, head: Head, place: Path, wanted: Names, embedder: Embedder | None, *, check: bool) -> bool:
     """Bring one embedder's vectors in line; whether they are complete."""
-    vectors = _held(place, check=check)
+    vectors = _held(place, embedder, check=check)
     there = vectors.keys.astype(_WIDTH)
     extra, missing = np.setdiff1d(there, wanted), np.setdiff1d(wanted, there)
     if len(extra):
         vectors = vectors.update(remove=[key.decode() for key in extra.tolist()])
+    if check:
+        vectors = vectors.merge()  # what was taken out leaves the files too: it was made from a text
     if not len(missing):
         return True
     if embedder is None:
@@ -64,13 +66,15 @@ def _brought(folder: Path, head: Head, place: Path, wanted: Names, embedder: Emb
     return True
 
 
-def _held(place: Path, *, check: bool) -> Vectors:
+def _held(place: Path, embedder: Embedder | None, *, check: bool) -> Vectors:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         vectors = Vectors.open(place)
         if check:
             vectors.check()
     except BadInput:
+        if embedder is not None:  # the number of the generation goes on, so that no reader takes a new one for an old
+            return Vectors.build(place, [], np.empty((0, embedder.dim), np.float32))
         _emptied(place)
         vectors = Vectors.open(place)
     return vectors
