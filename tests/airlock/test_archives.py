@@ -487,7 +487,7 @@ def test_a_child_that_lies_or_breaks_writes_nothing_elsewhere_and_leaves_nothing
 
 
 def test_a_child_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected, found = unpacked_by("time.sleep(60)", tmp_path, monkeypatch, time_s=0.3, slowest_bytes_per_s=1 << 40)
+    expected, found = unpacked_by("time.sleep(60)", tmp_path, monkeypatch, time_s=0.075, slowest_bytes_per_s=1 << 40)
     assert (expected, found) == ("unpacking that ends within 3072 MiB and its time", "no end in 0.3 s")
 
 

@@ -78,7 +78,7 @@ def test_a_scanner_that_dies_is_a_finding_about_the_file_it_was_reading(
 
 def test_a_scanner_that_takes_too_long_is_a_finding(tmp_path: Path, inspected: Inspected) -> None:
     slow_scene(tmp_path / "arrived", "slow.tif")
-    hurried = ScanLimits(workers=1, time_s=0.02, slowest_bytes_per_s=1 << 40)
+    hurried = ScanLimits(workers=1, time_s=0.005, slowest_bytes_per_s=1 << 40)
     (found,) = findings(inspected(tmp_path / "arrived", limits=hurried)).values()
     assert found == "expected a scanner that ends within 3072 MiB and its time, found no answer in 0.02 s"
     assert children() == []
@@ -91,7 +91,7 @@ def test_after_many_broken_scanners_the_rest_is_refused_unread(arrive: Arrive, i
     expected = "expected a scanner that ends within 3072 MiB and its time, found"
     assert list(found) == ["0.txt", "1.txt", "2.txt", "3.txt"]
     assert sorted(found.values()) == [
-        *[f"{expected} no answer in {1 / (1 << 60):.3g} s"] * 2,
+        *[f"{expected} no answer in {4 / (1 << 60):.3g} s"] * 2,
         *[f"{expected} not read: scanners broke 2 times before"] * 2,
     ]
 

@@ -25,12 +25,14 @@ class ScanLimits:
     A picture that decodes to more than `expands_freely_bytes` may not be more than `max_expansion` times its file.
     After `max_failures` broken scanners the rest is refused unread; `workers` 0 is one a core. What comes out of an
     archive that arrived, and of all within it, is held against `max_expansion` and `expands_freely_bytes` too.
-    An antivirus is sent `antivirus_window_bytes` at once: its own default limit, less something.
+    A process that gets the processor only now and then, as on a busy machine, is waited for `patience` times as long as
+    it may compute. An antivirus is sent `antivirus_window_bytes` at once: its own default limit, less something.
     """
 
     memory_bytes: int = 3 << 30
     time_s: float = 60.0
     slowest_bytes_per_s: int = 4 << 20
+    patience: float = 4.0
     max_pixels: int = 16_000_000_000
     max_side_px: int = 500_000
     max_bands: int = 512
@@ -53,5 +55,9 @@ class ScanLimits:
     workers: int = 0
 
     def time_for(self, size: int) -> float:
-        """Seconds that a file of `size` bytes may take."""
+        """Seconds of processor time that a file of `size` bytes may take."""
         return self.time_s + size / self.slowest_bytes_per_s
+
+    def wait_for(self, size: int) -> float:
+        """Seconds that a scanner's answer on a file of `size` bytes is waited for."""
+        return self.patience * self.time_for(size)

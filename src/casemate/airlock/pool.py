@@ -227,7 +227,7 @@ class Crew:
             for file in waiting:
                 child.send(_request(file))
             while waiting:
-                message = child.receive(self._limits.time_for(waiting[0].size))
+                message = child.receive(self._limits.wait_for(waiting[0].size))
                 self._note(waiting[0], Answer.of(message, waiting[0].path))
                 waiting.popleft()
                 before = len(waiting)

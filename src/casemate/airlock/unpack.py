@@ -260,7 +260,7 @@ class _Child:
             raise RuntimeError("a child without pipes")
         fd = self._process.stdout.fileno()
         while len(self._buffer) < size:
-            within_s = self._limits.time_for(self._archive.size + self._came)
+            within_s = self._limits.wait_for(self._archive.size + self._came)
             left_s = self._started + within_s - time.monotonic()
             if left_s <= 0 or not select.select([fd], [], [], left_s)[0]:
                 raise BrokenScannerError(f"no end in {within_s:.3g} s")
