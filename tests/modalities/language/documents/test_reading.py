@@ -158,7 +158,7 @@ def test_a_reader_that_dies_or_hangs_refuses_its_document_only(
     monkeypatch.setattr(process, "_COMMAND", [process.sys.executable, "-I", "-c", code])
     names = ("a_die", "b_exit", "c_hang", "d_lie", "e_noise", "f_good")
     files = {f"{name}.txt": f"Voici {name}.".encode() for name in names}
-    found = read(files, limits=Limits(workers=1, page_s=1.0))
+    found = read(files, limits=Limits(workers=1, page_s=1.0, patience=1.0))
     assert [d.path for d in found.documents] == ["f_good.txt"]
     expected = "expected a document that is read within its limits, found "
     assert [r.reason.removeprefix(expected) for r in found.refused] == [

@@ -67,10 +67,10 @@ class ReadingProcess:
     def answers(self, question: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The messages that answer a question; UnreadableError for its no, BrokenReaderError for none."""
         if not self.confinement:
-            self.confinement = self._receive(self._limits.start_s).get("confinement", {})
+            self.confinement = self._receive(self._limits.patience * self._limits.start_s).get("confinement", {})
         self._ask(question)
         while True:
-            message = self._receive(self._limits.page_s + 5)
+            message = self._receive(self._limits.patience * self._limits.page_s + 5)
             if "unreadable" in message:
                 expected, found = _two_texts(message["unreadable"])
                 raise UnreadableError(expected, found)
