@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,28 @@ def test_what_was_raised_is_found_no_more_and_leaves_the_shard(town: Town) -> No
     folder = searching.shard_folder(lea, lea.site.policy.parse("NP"))
     assert list(shard_head.read_head(folder).entries) == [kept]
     assert all(b"grue" not in file.read_bytes() for file in folder.rglob("texts.npy"))
+
+
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:5])
+
+
+@pytest.mark.parametrize("hurt", [gone, cut])
+@pytest.mark.parametrize("name", ["head.json", "all-hashes.npy"])
+def test_a_damaged_index_is_made_again_and_finds_the_same(town: Town, name: str, hurt: Callable[[Path], None]) -> None:
+    add(town.acting("tom"), "harbour notes", list(TEXTS), "NP")
+    tom = town.acting("tom")
+    before = tom.search("navire")
+    assert before["hits"]
+    for mended in (lambda: None, tom.freshen):
+        (file,) = (town.site / "index").rglob(name)
+        hurt(file)
+        mended()
+        assert tom.search("navire") == before
 
 
 def test_filters_say_what_may_be_found(town: Town) -> None:

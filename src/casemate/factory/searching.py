@@ -4,13 +4,14 @@ Rules. Only the shards of markings of which the reader sees document sets are op
 their markings; the folder of shards is never listed. A shard holds exactly the document sets at its marking; one that
 is being written by somebody else is searched as it was, less what the reader's view does not show any more. An embedder
 is a released model: it serves a shard only where its marking is within the shard's, so that no vector says anything
-of a model that a reader of the shard may not know. A query is in no journal and in no log.
+of a model that a reader of the shard may not know. A shard whose files are damaged is made again. A query is in no
+journal and in no log.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from casemate.serving.retrieval import search as found_in
 from casemate.store import get_manifest
 
 if TYPE_CHECKING:
+    from casemate.serving.retrieval.shard import Shard
     from casemate.serving.retrieval.writing import Source
 
 PASSAGES_FILE = "passages.jsonl"
@@ -72,13 +74,17 @@ def search(
     since: str | None = None,
     until: str | None = None,
     limit: int = 10,
+    within: str | None = None,
 ) -> dict[str, Any]:
-    """The passages that answer a query best, as facts; `documents` names document sets or documents."""
+    """The passages that answer a query best, as facts; `documents` names document sets or documents.
+
+    `within` is the identifier of a project beyond which nothing is found, a namesake at another marking included.
+    """
     with desk.act("search", f"query of {len(query)} characters"):
         filters = Filters(
             _some(projects), _some(kinds), _some(languages), since, until, _some(_documents(desk, documents))
         )
-        found = hits(desk, query, filters=filters, limit=limit)
+        found = hits(desk, query, filters=filters, limit=limit, within=within)
         facts = {"hits": len(found.hits), "embedder": found.embedder.digest if found.embedder else ""}
         for about in dict.fromkeys(hit.passage.entry for hit in found.hits) or ("",):  # a spill asks who was told
             desk.catalog.journal.append(
@@ -89,15 +95,16 @@ def search(
         return {"marking": str(marking), "embedder": facts["embedder"], "behind": found.behind, "hits": rows}
 
 
-def hits(desk: Desk, query: str, *, filters: Filters | None = None, limit: int = 10) -> Hits:
+def hits(desk: Desk, query: str, *, filters: Filters | None = None, limit: int = 10, within: str | None = None) -> Hits:
     """The passages that answer a query best; the index is brought up to date first."""
-    from casemate.serving.retrieval.shard import open_shard
-
     held = _held(desk)
     meaning = _meaning(desk, held)
-    behind = [not _fresh(desk, one, meaning) for one in held]
-    shards = [open_shard(one.folder, one.marking, entries=one.entries) for one in held]
+    opened = [_shard(desk, one, meaning) for one in held]
+    shards, behind = [shard for shard, _ in opened], [not fresh for _, fresh in opened]
     embedder = meaning.embedder if meaning else None
+    if within is not None:
+        own = frozenset(entry.id for entry in desk.view.walk(kind=_DOCUMENTS, project=within))
+        filters = replace(filters or Filters(), entries=own)
     found = found_in(shards, query, embedder=embedder, filters=filters, limit=limit)
     return Hits(found, meaning.model if meaning else None, any(behind))
 
@@ -146,7 +153,7 @@ def freshen(desk: Desk, *, progress: Progress | None = None) -> list[dict[str, A
         held = _held(desk)
         meaning = _meaning(desk, held)
         for number, one in enumerate(held, 1):
-            _written(desk, one, meaning, afresh=False)
+            _shard(desk, one, meaning, wait=True)
             if progress:
                 progress(number, len(held), "markings")
         return index_status(desk)
@@ -158,13 +165,13 @@ def rebuild_index(desk: Desk, *, progress: Progress | None = None) -> list[dict[
         held = _held(desk)
         meaning = _meaning(desk, held)
         for number, one in enumerate(held, 1):
-            _written(desk, one, meaning, afresh=True)
+            _remake(desk, one, meaning)
             if progress:
                 progress(number, len(held), "markings")
         return index_status(desk)
 
 
-def forget(desk: Desk, markings: Sequence[Marking]) -> None:
+def forget(desk: Desk, markings: Iterable[Marking]) -> None:
     """Make the shards of markings that were left by what was raised again, so that no byte of it stays in them."""
     from casemate.serving.retrieval.writing import update_shard
 
@@ -199,7 +206,25 @@ def _sources(desk: Desk, held: Held) -> dict[str, Source]:
     return {entry.id: source(entry) for entry in held.entries.values()}
 
 
-def _fresh(desk: Desk, held: Held, meaning: Meaning | None) -> bool:
+def _shard(desk: Desk, held: Held, meaning: Meaning | None, *, wait: bool = False) -> tuple[Shard, bool]:
+    """A shard, and whether it is up to date; one whose files are damaged is made again, for the catalog has it all."""
+    from casemate.serving.retrieval.shard import open_shard
+
+    def opened() -> Shard:
+        shard = open_shard(held.folder, held.marking, entries=held.entries)
+        if embedder := _serving(meaning, held):
+            shard.vectors(embedder.name)
+        return shard
+
+    try:
+        fresh = _fresh(desk, held, meaning, wait=wait)
+        return opened(), fresh
+    except BadInput:
+        _remake(desk, held, meaning)
+        return opened(), True
+
+
+def _fresh(desk: Desk, held: Held, meaning: Meaning | None, *, wait: bool) -> bool:
     """Bring a shard up to date; False where somebody else is writing it, and it can be searched as it was."""
     from casemate.serving.retrieval.shard_head import read_head
     from casemate.serving.retrieval.writing import is_fresh, update_shard
@@ -209,16 +234,16 @@ def _fresh(desk: Desk, held: Held, meaning: Meaning | None) -> bool:
     if is_fresh(head, sources, embedder.name if embedder else None):
         return True
     try:
-        update_shard(held.folder, sources, embedder=embedder, wait=not head.generation)
+        update_shard(held.folder, sources, embedder=embedder, wait=wait or not head.generation)
     except Unavailable:
         return False
     return True
 
 
-def _written(desk: Desk, held: Held, meaning: Meaning | None, *, afresh: bool) -> None:
+def _remake(desk: Desk, held: Held, meaning: Meaning | None) -> None:
     from casemate.serving.retrieval.writing import update_shard
 
-    update_shard(held.folder, _sources(desk, held), embedder=_serving(meaning, held), afresh=afresh)
+    update_shard(held.folder, _sources(desk, held), embedder=_serving(meaning, held), afresh=True)
 
 
 def _serving(meaning: Meaning | None, held: Held) -> Embedder | None:
