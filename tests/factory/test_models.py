@@ -229,6 +229,22 @@ def test_a_project_whose_tokens_are_spent_is_refused(town: Town) -> None:
             asyncio.run(text(chosen, max_tokens=2000))
 
 
+def test_what_held_for_one_reader_is_verified_again_for_another(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_model(town, "assistant")
+    ines, lea, asked = town.acting("ines"), town.acting("lea"), []
+    real = models.serving.standing
+
+    def standing(desk: Factory, entry: Entry) -> object:
+        asked.append(desk.person.name)
+        return real(desk, entry)
+
+    monkeypatch.setattr(models.serving, "standing", standing)
+    with opened(ines) as pool:
+        for desk in (ines, ines, lea, ines, lea):
+            models.engine(desk, "assistant", pool=pool)
+    assert asked == ["ines", "lea"]
+
+
 def test_nobody_spends_or_learns_of_the_tokens_of_a_project_that_is_not_theirs(town: Town) -> None:
     claire = town.acting("claire")
     claire.add_project("deep", marking="S", members=frozenset({"lea"}))

@@ -118,6 +118,16 @@ def test_a_quota_that_is_spent_refuses_before_the_engine_is_asked(tmp_path: Path
     assert run(text(pool.engine("release 1", Fake, Limits(), BEN))) == "one two three "
 
 
+def test_tools_and_formats_are_set_aside_too(tmp_path: Path) -> None:
+    fake, pool = Fake(), EnginePool(quotas=counted(tmp_path, 100))
+    engine = pool.engine("release 1", lambda: fake, Limits(), ANA)
+    long = {"type": "function", "function": {"name": "f", "description": "a word " * 100}}
+    for more in ({"tools": (long,)}, {"response_format": long}):
+        with pytest.raises(QuotaSpent):
+            run(text(engine, Sampling(max_tokens=20, **more)))
+    assert fake.reuses == []
+
+
 def test_a_call_that_fails_or_is_left_pays_for_what_it_got(tmp_path: Path) -> None:
     quotas = counted(tmp_path, 1000)
     pool = EnginePool(quotas=quotas)

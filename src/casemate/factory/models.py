@@ -159,7 +159,9 @@ def _standing(desk: Desk, entry: Entry, pool: EnginePool) -> tuple[Release, Dige
     if peers.site_of(entry):
         return serving.standing(desk, entry)
     newest = desk.view.list(kind="revocation", limit=1).entries
-    grounds = (entry.id, desk.view.count(kind="revocation"), newest[0].id if newest else "")
+    # Two readers may see as many withdrawals, and not the same ones.
+    named = f"{entry.id}\n{_reach(desk)}"
+    grounds = (named, desk.view.count(kind="revocation"), newest[0].id if newest else "")
     now, known = desk.now(), pool.verified.get(grounds)
     if known is not None:
         at, trust, held = known

@@ -109,7 +109,7 @@ class _Shared:
 
     async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece]:
         await self._pool.close_idle()
-        prompt, party = _about(messages), self._caller.party
+        prompt, party = _about(messages, sampling), self._caller.party
         quotas = self._pool.quotas
         reserved = quotas.reserve(party.share, prompt + sampling.max_tokens) if quotas else None
         used = 0
@@ -131,6 +131,8 @@ class _Shared:
         """The engine stays open for others: the pool closes it."""
 
 
-def _about(messages: Sequence[Message]) -> int:
-    """About how many tokens messages are, without asking anybody; rather too many than too few."""
-    return sum(8 + len(str(message.to_json()).encode()) // _BYTES_A_TOKEN for message in messages)
+def _about(messages: Sequence[Message], sampling: Sampling) -> int:
+    """About how many tokens are to be read, tools and formats too, without asking; rather too many than too few."""
+    formats = [sampling.response_format] if sampling.response_format else []
+    read = [*(message.to_json() for message in messages), *sampling.tools, *formats]
+    return sum(8 + len(str(one).encode("utf-8", "replace")) // _BYTES_A_TOKEN for one in read)
