@@ -73,6 +73,14 @@ async def test_what_is_not_marked_counts_as_the_highest_that_its_sender_may_have
     assert answer.headers["x-casemate-marking"] == "DR"
 
 
+async def test_a_body_does_not_unsay_the_marking_that_a_header_declares(talkative: Place, engine: Scripted) -> None:
+    for header, body, expected in (("DR", "NP", "DR"), ("NP", "DR", "DR"), ("S", "NP", "S")):
+        async with talkative.client("lea") as client:
+            sent = {"model": "small", "messages": HELLO, "casemate": {"marking": body}}
+            answer = await client.post("/v1/chat/completions", json=sent, headers={"X-Casemate-Marking": header})
+        assert answer.headers["x-casemate-marking"] == expected
+
+
 async def test_events_carry_the_answer_its_marking_and_its_usage(talkative: Place, engine: Scripted) -> None:
     answer = await asked(talkative, stream=True, stream_options={"include_usage": True})
     assert answer.headers["content-type"].startswith("text/event-stream")

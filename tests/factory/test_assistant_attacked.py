@@ -130,6 +130,24 @@ def test_an_answer_is_kept_although_an_import_sweeps_the_quarantine(town, monkey
     assert not list(ines.site.shelf.glob(".answer-*"))
 
 
+def test_an_answer_that_was_raised_is_written_out_with_the_marking_that_it_has_now(town, tmp_path):
+    ines, low = town.acting("ines"), town.acting("ines").site.policy.parse("NP")
+    events(ines.ask(QUESTION, Wish(keep="registre", project="open")))
+    before, after = tmp_path / "before", tmp_path / "after"
+    ines.get("registre", before)
+    town.acting("claire").spill("garde", raise_to="DR", reason="secret", into=tmp_path / "spill")
+    ines.get("registre", after)
+    wordings = [ines.site.policy.wording(one, "fr") for one in (low, ines.site.policy.parse("DR"))]
+    for folder, wording, marking in ((before, wordings[0], "NP"), (after, wordings[1], "DR")):
+        lines = (folder / "answer.md").read_text(encoding="utf-8").splitlines()
+        assert (lines[0], lines[-1]) == (f"**{wording}**", f"**{wording}**")
+        assert json.loads((folder / "answer.json").read_bytes())["marking"] == marking
+    assert (after / "answer.md").read_bytes().splitlines()[1:-1] == (before / "answer.md").read_bytes().splitlines()[
+        1:-1
+    ]
+    assert ines.catalog.journal.verify()
+
+
 def test_a_spill_leaves_no_word_of_what_it_raised_in_the_shard_below_and_names_who_searched_or_read(town, tmp_path):
     brought(
         town, "porte", "La porte du hangar se ferme au mot de passe Albatros.", marking="NP", project="open", by="ines"

@@ -103,9 +103,20 @@ class Ask(Generic[_B]):
         return await run_sync(verb, limiter=self.console.heavy)
 
     def mark(self, text: str | None, thing: str) -> Marking:
-        """The marking declared for what was sent, by `text` or in the header; else the highest its sender may read."""
-        said = header_of(self.request, MARKING) if text is None else text
-        return self.guest.top if said is None else self.desk.admitted_marking(said, thing)
+        """The marking declared for what was sent; else the highest its sender may read.
+
+        Declared twice, by `text` and in the header, it is both: a program cannot unsay what a gateway before it says.
+        """
+        said = [one for one in (text, header_of(self.request, MARKING)) if one is not None]
+        if not said:
+            return self.guest.top
+        admitted = [self.desk.admitted_marking(one, thing) for one in said]
+        return self.desk.catalog.site.admit_from(Marking.join_all(admitted[0], admitted), self.desk.reader, thing=thing)
+
+    def declared(self, text: object, thing: str) -> str | None:
+        """The same, of a field of a form, for a verb that checks it; None where nothing is declared."""
+        said = [one for one in (text, header_of(self.request, MARKING)) if isinstance(one, str)]
+        return str(self.mark(said[0], thing)) if len(said) > 1 else next(iter(said), None)
 
     def json(
         self, content: Mapping[str, Any], *, marking: Marking, releases: Iterable[str] = (), status: int = 200

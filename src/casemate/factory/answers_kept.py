@@ -8,9 +8,10 @@ conversation is kept anywhere.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from casemate.catalog import NewEntry
+from casemate.catalog import Entry, NewEntry
 from casemate.factory.desk import Desk
 from casemate.factory.policies import write_whole
 from casemate.factory.reading import entry_row
@@ -32,8 +33,7 @@ def keep(
         told = {"format": FORMAT, "question": question, **whole.to_json(), "marking": str(marking)}
         desk.site.shelf.mkdir(mode=0o700, exist_ok=True)
         with staging(desk.site.shelf, ".answer-") as place:  # not in the quarantine, which sweeps what is not its own
-            text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-            write_whole(place / "answer.json", text.encode())
+            write_whole(place / "answer.json", _json(told).encode())
             write_whole(place / "answer.md", _page(whole, question, desk.site.policy.wording(marking, whole.language)))
             manifest = put_folder(desk.store, place, move=True)
         facts = {
@@ -52,6 +52,24 @@ def read(desk: Desk, entry: str) -> dict[str, Any]:
         told: dict[str, Any] = json.loads(get_bytes(desk.store, files["answer.json"]))
         desk.note("answer.show", f"answer {found.project}/{found.name}", about=found, marking=found.marking, facts={})
         return told | {"marking": str(found.marking), "entry": found.id}
+
+
+def mark_again(desk: Desk, entry: Entry, folder: Path) -> None:
+    """Write the marking that an answer has now into its files in `folder`, where it was raised since it was kept."""
+    kept, page = folder / "answer.json", folder / "answer.md"
+    told: dict[str, Any] = json.loads(kept.read_bytes())
+    if told["marking"] == str(entry.marking):
+        return
+    banner = f"**{desk.site.policy.wording(entry.marking, str(told['language']))}**"
+    lines = page.read_text(encoding="utf-8").split("\n")
+    lines[0] = lines[-2] = banner
+    for file, text in ((kept, _json(told | {"marking": str(entry.marking)})), (page, "\n".join(lines))):
+        file.unlink()  # it may be the store's own file under another name
+        write_whole(file, text.encode())
+
+
+def _json(told: dict[str, Any]) -> str:
+    return json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
 def _page(whole: Answer, question: str, banner: str) -> bytes:

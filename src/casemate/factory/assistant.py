@@ -54,7 +54,7 @@ class Wish:
     """How an answer is wanted: which engine ("": the newest release), how many passages, whose share, kept as what.
 
     `marking` is of what the person typed; empty, it is the lowest, but with a `pasted` text it must be said. `keep` is
-    a name, and needs a project.
+    a name, and needs a project. `within` is the identifier of a project beyond which nothing is found.
     """
 
     marking: str = ""
@@ -65,6 +65,7 @@ class Wish:
     keep: str = ""
     language: str = ""
     filters: Filters = field(default_factory=Filters)
+    within: str | None = None
     turns: tuple[Turn, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     flag_unsupported: bool = False
@@ -125,7 +126,7 @@ def _asked(desk: Desk, question: str, wish: Wish, pool: EnginePool) -> tuple[Que
     asked = Question(question, marking, language, wish.turns, desk.reader.ceiling)
     before = [turn.text for turn in wish.turns if turn.role == "user"][-1:]
     query = " ".join([question, *before])[:_LIKENESS_CHARACTERS]
-    found = searching.hits(desk, query, filters=wish.filters, limit=wish.limit)
+    found = searching.hits(desk, query, filters=wish.filters, limit=wish.limit, within=wish.within)
     own = pasted(wish.pasted, question, marking, title=_PASTED[language], language=language) if wish.pasted else ()
     hits = tuple(sorted([*own, *found.hits], key=lambda hit: -hit.confidence))[: wish.limit]
     markings = [marking, *(turn.marking for turn in wish.turns), *(hit.passage.marking for hit in hits)]

@@ -48,22 +48,16 @@ class Paper:
 
 
 def sets(desk: Desk, *, project: str | None) -> Iterator[Entry]:
-    """The document sets that were read, newest first; of one project, if it is named."""
-    for entry in desk.view.walk(kind=KIND):
-        if project in {None, entry.project} and "documents" in entry.facts:
+    """The document sets that were read, newest first; of one project, by its identifier, if it is given."""
+    for entry in desk.view.walk(kind=KIND, project=project):
+        if "documents" in entry.facts:
             yield entry
 
 
 def set_called(desk: Desk, entry_id: str, *, project: str | None) -> Entry:
     """The document set with this identifier; NotFound."""
     with desk.act("docs.find", f"documents {entry_id}"):
-        try:
-            entry = desk.view.get(entry_id)
-        except NotFound:
-            raise _none(entry_id) from None
-        if entry.kind != KIND or project not in {None, entry.project} or "documents" not in entry.facts:
-            raise _none(entry_id)
-        return entry
+        return _set(desk, entry_id, project, asked=entry_id)
 
 
 def papers(desk: Desk, entry: Entry) -> list[Paper]:
@@ -82,16 +76,24 @@ def paper(desk: Desk, file_id: str, *, project: str | None) -> Paper:
         named = _FILE.fullmatch(file_id)
         if named is None:
             raise _none(file_id)
-        try:
-            entry = desk.view.get(named[1])
-        except NotFound:
-            raise _none(file_id) from None
-        if entry.kind != KIND or project not in {None, entry.project} or "documents" not in entry.facts:
-            raise _none(file_id)
+        entry = _set(desk, named[1], project, asked=file_id)
         for one in papers(desk, entry):
             if one.facts["id"] == named[2]:
                 return one
         raise _none(file_id)
+
+
+def _set(desk: Desk, entry_id: str, project: str | None, *, asked: str) -> Entry:
+    """The document set with this identifier, in the project with that one, if any."""
+    try:
+        entry = desk.view.get(entry_id)
+        if project is not None:
+            desk.view.find(entry.id, project=project)  # by identifier: a namesake's sets are not the project's
+    except NotFound:
+        raise _none(asked) from None
+    if entry.kind != KIND or "documents" not in entry.facts:
+        raise _none(asked)
+    return entry
 
 
 def content(desk: Desk, found: Paper) -> Iterator[bytes]:

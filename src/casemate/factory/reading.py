@@ -51,6 +51,10 @@ def get(desk: Desk, text: str, folder: Path) -> dict[str, Any]:
             checkout(desk.store, get_manifest(desk.store, entry.digest), folder)
         if entry.kind == "release":
             _with_model(desk, entry, folder)
+        if entry.kind == "answer":
+            from casemate.factory.answers_kept import mark_again
+
+            mark_again(desk, entry, folder)
         desk.note("get", f"{entry.kind} {entry.project}/{entry.name}", about=entry, marking=entry.marking, facts={})
         return {**entry_row(entry), "folder": str(folder)}
 

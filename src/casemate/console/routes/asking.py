@@ -45,8 +45,8 @@ async def answer(ask: Ask[ChatBody], messages: Sequence[tuple[str, str]]) -> Res
 
 
 def own_project(ask: Ask[Any]) -> str | None:
-    """The project to which a key's searches are bound; None where it may search all that its owner reads."""
-    return None if ask.guest.may("all-documents") else ask.guest.key.project_name
+    """The identifier of the project to which a key is bound; None where it may search all that its owner reads."""
+    return None if ask.guest.may("all-documents") else ask.guest.key.project
 
 
 def _wish(ask: Ask[ChatBody], before: Sequence[tuple[str, str]]) -> Wish:
@@ -55,7 +55,7 @@ def _wish(ask: Ask[ChatBody], before: Sequence[tuple[str, str]]) -> Wish:
     sampling: Sampling = body.sampling(body.max_completion_tokens or body.max_tokens or DEFAULT_TOKENS)
     return Wish(
         marking=str(marking), engine=said.engine, limit=said.passages, project=ask.share,
-        language=said.language, filters=said.filters(own_project(ask)), sampling=sampling,
+        language=said.language, filters=said.filters(), within=own_project(ask), sampling=sampling,
         turns=tuple(Turn(role, text, marking) for role, text in before), flag_unsupported=said.flag_unsupported,
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from casemate.console.desk import MARKING, Ask, Route, header_of
+from casemate.console.desk import Ask, Route
 from casemate.console.faults import Fault
 
 
@@ -17,12 +17,12 @@ async def detections(ask: Ask[None]) -> Response:
     """Detect over a scene."""
     async with ask.request.form(max_files=1, max_fields=8) as form:
         scene, model = form.get("scene"), form.get("model")
-        marking = form.get("marking") or header_of(ask.request, MARKING)
+        marking = ask.declared(form.get("marking") or None, "scene")
         if not isinstance(scene, UploadFile):
             raise Fault(400, "invalid_value", "The field 'scene' must be a file.", param="scene")
         if not isinstance(model, str):
             raise Fault(400, "invalid_value", "The field 'model' must name a release.", param="model")
-        if not isinstance(marking, str):
+        if marking is None:
             message = "A scene needs its marking: the field 'marking', or the header X-Casemate-Marking."
             raise Fault(400, "marking_required", message, param="marking")
         if unknown := sorted(set(form) - {"scene", "model", "marking"}):

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from casemate.console import faults
-from casemate.console.desk import MARKING, Ask, Route, header_of
+from casemate.console.desk import Ask, Route
 from casemate.console.faults import Fault
 from casemate.console.pages import Page, page_of, whole_list
 from casemate.console.routes.asking import own_project
@@ -40,12 +40,12 @@ async def upload(ask: Ask[None]) -> Response:
         known = {"file", "purpose", "marking", "accept_markings"}
         if unknown := sorted(set(form) - known):
             raise faults.unsupported(f"the field {unknown[0][:60]!r}", "leave it out", param=unknown[0][:60])
-        marking = form.get("marking") or header_of(ask.request, MARKING)
-        if not isinstance(marking, str):
+        marking = ask.declared(form.get("marking") or None, "file")
+        if marking is None:
             message = "A file needs its marking: the field 'marking', or the header X-Casemate-Marking."
             raise Fault(400, "marking_required", message, param="marking")
         accept = form.get("accept_markings") == "true"
-        project, source, name = ask.guest.key.project_name, file.file, file.filename or ""
+        project, source, name = ask.guest.key.project, file.file, file.filename or ""
         kept = await ask.heavy(lambda: _filed(ask, name, source, marking, project, accept=accept))
     return ask.json(_file(kept), marking=kept.entry.marking)
 

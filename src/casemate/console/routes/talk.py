@@ -41,12 +41,10 @@ class Sought(Marked):
     since: Short | None = None
     until: Short | None = None
 
-    def filters(self, own: str | None) -> Filters:
-        """What may be found; `own` is the project to which a key is bound, if it is."""
-        bound = None if own is None else frozenset({own})
-        projects = bound if self.projects is None else self.projects if bound is None else self.projects & bound
+    def filters(self) -> Filters:
+        """What may be found."""
         documents = None if self.documents is None else frozenset(map(_bare, self.documents))
-        return Filters(projects, self.kinds, self.languages, self.since, self.until, documents)
+        return Filters(self.projects, self.kinds, self.languages, self.since, self.until, documents)
 
 
 class Asked(Sought):

@@ -70,7 +70,8 @@ async def list_stores(ask: Ask[None]) -> Response:
     ordered = list(reversed(entries)) if page.ascending else entries
     rows = [_store(entry) for entry in ordered]
     if own is not None:
-        rows.insert(0, _whole(own, [entry for entry in entries if entry.project == own.name]))
+        inside = await ask.do(lambda: list(ask.desk.document_sets(project=own.id)))
+        rows.insert(0, _whole(own, inside))
     ids = [row["id"] for row in rows]
     if page.after and page.after not in ids:
         raise _none(page.after)
@@ -85,7 +86,7 @@ async def get_store(ask: Ask[None]) -> Response:
     found = await ask.do(lambda: _found(ask, ask.path["store_id"]))
     if isinstance(found, Entry):
         return ask.json(_store(found), marking=found.marking)
-    inside = await ask.do(lambda: list(ask.desk.document_sets(project=found.name)))
+    inside = await ask.do(lambda: list(ask.desk.document_sets(project=found.id)))
     marking = ask.joined([found.marking, *(entry.marking for entry in inside)])
     return ask.json(_whole(found, inside), marking=marking)
 
@@ -123,7 +124,7 @@ async def search(ask: Ask[SearchBody]) -> Response:
     if isinstance(found, Entry):
         sought["documents"] = [found.id]
     else:
-        sought["projects"] = [found.name]
+        sought["within"] = found.id
     answer = await ask.do(lambda: ask.desk.search(text, limit=body.max_num_results, **sought))
     rows = [row for row in answer["hits"] if row["confidence"] >= body.ranking_options.score_threshold]
     names = await ask.do(lambda: _names(ask, rows))
@@ -157,7 +158,7 @@ def _found(ask: Ask[Any], store_id: str) -> Entry | Project:
     if store_id.startswith(_PROJECT):
         named = store_id.removeprefix(_PROJECT)
         for one in ask.desk.view.projects():
-            if one.id == named and project in {None, one.name}:
+            if one.id == named and project in {None, one.id}:
                 return one
         raise _none(store_id)
     try:

@@ -18,6 +18,8 @@ def allowed(segment: Segment, filters: Filters, projects: Mapping[str, str]) -> 
     columns, shown = segment.columns, np.ones(segment.rows, np.bool_)
     if filters.projects is not None:
         shown &= _among(columns["entries"], [e for e, project in projects.items() if project in filters.projects])
+    if filters.entries is not None:
+        shown &= _among(columns["entries"], filters.entries)
     if filters.kinds is not None:
         shown &= _among(columns["kinds"], filters.kinds)
     if filters.languages is not None:

@@ -77,7 +77,8 @@ class Hit:
 class Filters:
     """What may be found; None lets everything pass. Dates are ISO and inclusive; a passage without one has no date.
 
-    `projects` are names, `documents` identifiers of documents or of entries.
+    `projects` are names, `documents` identifiers of documents or of entries; `entries` bind all the others to
+    document sets, whatever is asked for.
     """
 
     projects: frozenset[str] | None = None
@@ -86,6 +87,7 @@ class Filters:
     since: str | None = None
     until: str | None = None
     documents: frozenset[str] | None = None
+    entries: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
         for name in ("since", "until"):
