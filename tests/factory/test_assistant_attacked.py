@@ -142,9 +142,9 @@ def test_an_answer_that_was_raised_is_written_out_with_the_marking_that_it_has_n
         lines = (folder / "answer.md").read_text(encoding="utf-8").splitlines()
         assert (lines[0], lines[-1]) == (f"**{wording}**", f"**{wording}**")
         assert json.loads((folder / "answer.json").read_bytes())["marking"] == marking
-    assert (after / "answer.md").read_bytes().splitlines()[1:-1] == (before / "answer.md").read_bytes().splitlines()[
-        1:-1
-    ]
+        assert [line for line in lines if line.startswith("[1]") and f"({marking})" in line]
+    assert {one["marking"] for one in ines.kept_answer("registre")["citations"]} == {"DR"}
+    assert ines.get("registre", tmp_path / "again")["digest"]
     assert ines.catalog.journal.verify()
 
 

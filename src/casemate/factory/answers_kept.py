@@ -34,7 +34,7 @@ def keep(
         desk.site.shelf.mkdir(mode=0o700, exist_ok=True)
         with staging(desk.site.shelf, ".answer-") as place:  # not in the quarantine, which sweeps what is not its own
             write_whole(place / "answer.json", _json(told).encode())
-            write_whole(place / "answer.md", _page(whole, question, desk.site.policy.wording(marking, whole.language)))
+            write_whole(place / "answer.md", _page(told, desk.site.policy.wording(marking, whole.language)))
             manifest = put_folder(desk.store, place, move=True)
         facts = {
             "engine": whole.engine, "prompts": whole.prompts, "passages": len(whole.citations),
@@ -45,36 +45,45 @@ def keep(
 
 
 def read(desk: Desk, entry: str) -> dict[str, Any]:
-    """A kept answer, with the marking that it has now."""
+    """A kept answer, with the markings that it and its passages have now."""
     with desk.act("answer.show", entry):
         found = desk.view.find(entry, kind="answer")
         files = {file.path: file.digest for file in get_manifest(desk.store, found.digest).files}
         told: dict[str, Any] = json.loads(get_bytes(desk.store, files["answer.json"]))
         desk.note("answer.show", f"answer {found.project}/{found.name}", about=found, marking=found.marking, facts={})
-        return told | {"marking": str(found.marking), "entry": found.id}
+        return _marked(desk, told, found) | {"entry": found.id}
+
+
+def _marked(desk: Desk, told: dict[str, Any], entry: Entry) -> dict[str, Any]:
+    """What was kept, with the markings of now: whoever may read the answer may read what it was made from."""
+
+    def now(citation: dict[str, Any]) -> str:
+        known = citation["entry"] in entry.parents
+        return str(desk.view.get(citation["entry"]).marking) if known else str(citation["marking"])
+
+    citations = [citation | {"marking": now(citation)} for citation in told["citations"]]
+    return told | {"marking": str(entry.marking), "citations": citations}
 
 
 def mark_again(desk: Desk, entry: Entry, folder: Path) -> None:
-    """Write the marking that an answer has now into its files in `folder`, where it was raised since it was kept."""
+    """Write the markings of now into the files of an answer in `folder`, where it was raised since it was kept."""
     kept, page = folder / "answer.json", folder / "answer.md"
-    told: dict[str, Any] = json.loads(kept.read_bytes())
-    if told["marking"] == str(entry.marking):
-        return
-    banner = f"**{desk.site.policy.wording(entry.marking, str(told['language']))}**"
-    lines = page.read_text(encoding="utf-8").split("\n")
-    lines[0] = lines[-2] = banner
-    for file, text in ((kept, _json(told | {"marking": str(entry.marking)})), (page, "\n".join(lines))):
-        file.unlink()  # it may be the store's own file under another name
-        write_whole(file, text.encode())
+    before: dict[str, Any] = json.loads(kept.read_bytes())
+    told = _marked(desk, before, entry)
+    if told != before:
+        banner = desk.site.policy.wording(entry.marking, str(told["language"]))
+        for file, data in ((kept, _json(told).encode()), (page, _page(told, banner))):
+            file.unlink()  # it may be the store's own file under another name
+            write_whole(file, data)
 
 
 def _json(told: dict[str, Any]) -> str:
     return json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def _page(whole: Answer, question: str, banner: str) -> bytes:
+def _page(told: dict[str, Any], banner: str) -> bytes:
     """The answer as people read it, its marking first and last."""
-    lines = [f"**{banner}**", "", f"> {' '.join(question.split())}", "", whole.text, ""]
-    lines += [f"[{c.number}] {c.title}, p. {c.page} ({c.marking}): {c.passage}" for c in whole.cited]
-    lines += ["", *(f"- {told.text}" for told in whole.notes), "", f"**{banner}**", ""]
+    lines = [f"**{banner}**", "", f"> {' '.join(told['question'].split())}", "", told["text"], ""]
+    lines += ["[{number}] {title}, p. {page} ({marking}): {passage}".format(**c) for c in told["citations"]]
+    lines += ["", *(f"- {note['text']}" for note in told["notes"]), "", f"**{banner}**", ""]
     return "\n".join(lines).encode()
