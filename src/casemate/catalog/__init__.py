@@ -8,6 +8,7 @@ change, but that their markings may be raised (ADR 0006). Identifiers are random
 
 from casemate.catalog.apikeys import SCOPES, ApiKey, NewApiKey, Visit
 from casemate.catalog.catalog import Catalog
+from casemate.catalog.changes import Changes, Kept
 from casemate.catalog.entries import KINDS, Entry, NewEntry
 from casemate.catalog.journal import Act, Head, Journal, JournalLine, Sign, verify
 from casemate.catalog.lineage import Edge, Lineage
@@ -31,6 +32,7 @@ __all__ = [
     "ApiKey",
     "Catalog",
     "Change",
+    "Changes",
     "Channel",
     "Edge",
     "Entry",
@@ -40,6 +42,7 @@ __all__ = [
     "Journal",
     "JournalLine",
     "JournalPage",
+    "Kept",
     "Lineage",
     "NewApiKey",
     "NewEntry",

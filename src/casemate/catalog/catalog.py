@@ -19,6 +19,7 @@ from sqlalchemy import Connection, select
 from casemate.catalog import apikeys, entries, journal, passages, people, projects, raising, runs, schema, spread
 from casemate.catalog.apikeys import ApiKey, NewApiKey, Visit
 from casemate.catalog.audit import audit
+from casemate.catalog.changes import Changes
 from casemate.catalog.database import Database
 from casemate.catalog.entries import Entry, NewEntry
 from casemate.catalog.journal import Head, Journal, Sign
@@ -65,6 +66,7 @@ class Catalog:
 
     site: Site
     journal: Journal
+    changes: Changes
     _database: Database
 
     @classmethod
@@ -80,7 +82,7 @@ class Catalog:
         """Open the catalog at `url` (`sqlite:///PATH`), making or migrating its tables; `ceiling` is the site's."""
         site = Site(policy, ceiling, clock, chance)
         database = Database.open(url, clock)
-        return cls(site, Journal(database, site), database)
+        return cls(site, Journal(database, site), Changes(database), database)
 
     def close(self) -> None:
         """Give the connections back."""

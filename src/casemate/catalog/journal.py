@@ -158,7 +158,8 @@ def append(connection: Connection, act: Act, marking: Marking, sign: Sign | None
     before = head(connection)
     act_json = act.to_json()
     signature = None if sign is None else dict(sign(act_json))
-    sealed = json.loads(act_json) | {"previous": before.hash}
+    said = json.loads(act_json)
+    sealed = said | {"previous": before.hash}
     line = canonical(sealed if signature is None else sealed | {"signature": signature}, thing="journal line")
     row = {
         "position": before.count + 1,
@@ -171,8 +172,8 @@ def append(connection: Connection, act: Act, marking: Marking, sign: Sign | None
         "line": line,
         "hash": sha256(line),
     }
-    connection.execute(schema.journal.insert().values(row))
-    return read(line)
+    connection.execute(schema.journal.insert(), row)
+    return JournalLine(Act(**said), signature)
 
 
 def head(connection: Connection) -> Head:

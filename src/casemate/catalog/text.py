@@ -35,7 +35,7 @@ def canonical(value: Mapping[str, Any], *, thing: object = "facts") -> str:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as why:
         raise BadInput(thing, expected="JSON values only, without NaN or infinity", found=why) from why
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def fingerprint(value: Mapping[str, Any]) -> str:

@@ -1,12 +1,12 @@
 """Verbs of access over HTTP: a person's API keys, and the entrance through which their programs come.
 
 Rules. A secret is 256 random bits, shown once; the site keeps its SHA-256. What a secret opens is read from the catalog
-at each request: its key in force, its owner active and as cleared as they are now, still a member of the key's project.
-A secret that opens nothing is answered in one way, whatever the reason. Who comes through acts as the key's owner,
-under the ceilings of the key, of the request and of whoever opened the entrance; the site's key signs their lines in
-the journal, which name the API key. That key signs nothing else, so no verb that wants a person's or an officer's own
-signature can be had this way. Wrong secrets are counted and told in lines of many, so that a thousand of them do not
-flood the journal.
+at each request, or was at the last one if nothing was written since: its key in force, its owner active and as cleared
+as they are now, still a member of the key's project. A secret that opens nothing is answered in one way, whatever the
+reason. Who comes through acts as the key's owner, under the ceilings of the key, of the request and of whoever opened
+the entrance; the site's key signs their lines in the journal, which name the API key. That key signs nothing else, so
+no verb that wants a person's or an officer's own signature can be had this way. Wrong secrets are counted and told in
+lines of many, so that a thousand of them do not flood the journal.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from datetime import timedelta
 from functools import reduce
 from typing import Any, Generic, TypeVar
 
-from casemate.catalog import ApiKey, NewApiKey, Reader, Visit
+from casemate.catalog import ApiKey, Kept, NewApiKey, Reader, Visit
 from casemate.catalog.site import meet
 from casemate.errors import BadInput, NotAllowed, Unavailable
 from casemate.factory import policies
@@ -100,11 +100,13 @@ class Entrance(Generic[_D]):
     _markings: Digest
     _knocks: Knocks = field(default_factory=Knocks)
     _trusted: tuple[int, Trust] | None = None
+    _visits: Kept[str, Visit] = field(default_factory=Kept)
 
     def enter(self, secret: str, *, address: str) -> Guest[_D] | None:
         """The guest whom a secret lets in; None where it opens nothing, which is counted against `address`."""
-        base, trust = self.opened_by, self._trust_now()
-        visit = base.catalog.sign_in_by_secret(sha256_of(secret))
+        base = self.opened_by
+        number = base.catalog.changes.number()
+        trust, visit = self._trust_at(number), self._visit_at(number, sha256_of(secret))
         if visit is None or not self._opens(visit):
             self._tell(self._knocks.knock(address, "" if visit is None else visit.key.id, now=base.now()))
             return None
@@ -130,10 +132,17 @@ class Entrance(Generic[_D]):
                 sign=lambda act: signature_of(self._pen, act),
             )  # fmt: skip
 
-    def _trust_now(self) -> Trust:
+    def _visit_at(self, number: int, sha256: str) -> Visit | None:
+        """What the records say of a secret, read again once anything was written; of a wrong one nothing is kept."""
+        kept = self._visits.get(number, sha256)
+        if kept is not None:
+            return kept
+        visit = self.opened_by.catalog.sign_in_by_secret(sha256)
+        return None if visit is None else self._visits.put(number, sha256, visit)
+
+    def _trust_at(self, number: int) -> Trust:
         """The trust file in force; Unavailable where the policy of markings is no longer that of the start."""
         base = self.opened_by
-        number = base.view.count(kind="policy")  # they are never removed, so none is new where there are no more
         if self._trusted is None or self._trusted[0] != number:
             if policies.latest(base.view, "markings").digest != self._markings:
                 expected = "the policy of markings with which it was opened"

@@ -131,16 +131,19 @@ def engine(desk: Desk, name: str = "", *, pool: EnginePool | None = None, projec
     opened = pool or new_pool(desk.site, now=desk.now)
     if name == quote.NAME:
         return _quote(desk, opened, project)
+    number = desk.catalog.changes.number()
+    known = opened.found.get(number, (desk.reader, name))
     if name:
-        entry = _named(desk, CHAT, name)
-        return _engine(desk, entry, _standing(desk, entry, opened), opened, project)
-    for entry in releases(desk, CHAT):
-        try:
-            held = _standing(desk, entry, opened)
-        except (Revoked, NotAllowed):
-            continue
-        if _runs(desk, held):
-            return _engine(desk, entry, held, opened, project)
+        (entry,) = known or opened.found.put(number, (desk.reader, name), (_named(desk, CHAT, name),))
+        return _engine(desk, entry, _standing(desk, entry, opened, number), opened, project)
+    for entries in (known or (), releases(desk, CHAT)):  # if none of those that were tried answers now, all are
+        tried: list[Entry] = []
+        for entry in entries:
+            tried.append(entry)
+            held = _holding(desk, entry, opened, number)
+            if held is not None:
+                opened.found.put(number, (desk.reader, name), tuple(tried))
+                return _engine(desk, entry, held, opened, project)
     return _quote(desk, opened, project)
 
 
@@ -150,18 +153,29 @@ def new_pool(site: Site, *, now: Callable[[], datetime] = utc_now) -> EnginePool
     return EnginePool(quotas=Quotas(site.assistant, Grants(said.quotas, said.tokens_per_day), now=now))
 
 
-def _standing(desk: Desk, entry: Entry, pool: EnginePool) -> tuple[Release, Digest]:
+def _holding(desk: Desk, entry: Entry, pool: EnginePool, number: int) -> tuple[Release, Digest] | None:
+    """A release that holds and can answer here; None for one that is passed over."""
+    try:
+        held = _standing(desk, entry, pool, number)
+    except (Revoked, NotAllowed):
+        return None
+    return held if _runs(desk, held) else None
+
+
+def _standing(desk: Desk, entry: Entry, pool: EnginePool, number: int) -> tuple[Release, Digest]:
     """Whether a release holds; its signatures are not verified again within a minute, if nothing has changed.
 
     What could end it sooner counts at once: its last instant, another trust file, a withdrawal. What another site
-    released, under a trust file of its own, is always verified.
+    released, under a trust file of its own, is always verified. `number` is that of the catalog's changes.
     """
     if peers.site_of(entry):
         return serving.standing(desk, entry)
-    newest = desk.view.list(kind="revocation", limit=1).entries
-    # Two readers may see as many withdrawals, and not the same ones.
-    named = f"{entry.id}\n{_reach(desk)}"
-    grounds = (named, desk.view.count(kind="revocation"), newest[0].id if newest else "")
+    withdrawn = pool.withdrawn.get(number, desk.reader)
+    if withdrawn is None:
+        newest = desk.view.list(kind="revocation", limit=1).entries
+        counted = (desk.view.count(kind="revocation"), newest[0].id if newest else "")
+        withdrawn = pool.withdrawn.put(number, desk.reader, counted)
+    grounds = (f"{entry.id}\n{_reach(desk)}", *withdrawn)  # two readers may see as many withdrawals, and not the same
     now, known = desk.now(), pool.verified.get(grounds)
     if known is not None:
         at, trust, held = known

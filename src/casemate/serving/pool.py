@@ -15,6 +15,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from casemate.catalog import Entry, Kept, Reader
 from casemate.gates.release_check import Release
 from casemate.serving.engines import Engine, Message, Piece, Sampling
 from casemate.serving.fair import Party
@@ -35,11 +36,17 @@ class Caller:
 
 
 class EnginePool:
-    """Open engines, by key; `verified` are the releases that held a moment ago, by what that was decided from."""
+    """Open engines, by key; `verified` are the releases that held a moment ago, by what that was decided from.
+
+    `found` are the releases that a reader's question came to, the last of which answered, and `withdrawn` how many
+    withdrawals each reader sees, and the newest: both as long as nothing is written in the catalog.
+    """
 
     def __init__(self, *, quotas: Quotas | None = None, kept: int = 2) -> None:
         self._quotas, self._kept = quotas, kept
         self.verified: dict[tuple[str, int, str], tuple[datetime, Trust, tuple[Release, Digest]]] = {}
+        self.found: Kept[tuple[Reader, str], tuple[Entry, ...]] = Kept()
+        self.withdrawn: Kept[Reader, tuple[int, str]] = Kept()
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._open: OrderedDict[str, _Opened] = OrderedDict()

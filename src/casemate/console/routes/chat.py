@@ -7,6 +7,7 @@ their sender may have read. An answer comes whole or as events, and an engine is
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -21,7 +22,7 @@ from casemate.console.routes import asking
 from casemate.console.routes.chat_body import ChatBody
 from casemate.console.routes.models import ASSISTANT
 from casemate.console.routes.talk import new_id, told, usage_of
-from casemate.console.streams import DONE, Events, begun, while_connected
+from casemate.console.streams import DONE, Events, begun, line, while_connected
 from casemate.factory.conversing import Conversation
 from casemate.serving.engines import Piece
 
@@ -66,14 +67,16 @@ class Answered:
         """The answer's chunks; the marking is in the first, which has the role, and in the last."""
         about = {"casemate": dict(told(self.talk.marking, self.talk.release))}
         yield self._chunk({"role": "assistant", "content": ""}) | about
+        before, after = self._around()
         used = None
         async with aclosing(pieces):
             async for piece in pieces:
                 used = piece.usage or used
-                delta = {"content": piece.text} if piece.text else {}
-                delta |= {name: piece.extra[name] for name in _EXTRA if name in piece.extra}
+                delta = {name: piece.extra[name] for name in _EXTRA if name in piece.extra}
                 if delta:
-                    yield self._chunk(delta)
+                    yield self._chunk({"content": piece.text} | delta if piece.text else delta)
+                elif piece.text:
+                    yield f"{before}{json.dumps(piece.text)}{after}"
                 if piece.finish:
                     yield self._chunk({}, piece.finish) | about
         ask.count(used, self.talk.marking)
@@ -105,6 +108,11 @@ class Answered:
         if self.calls:
             message |= {"content": text or None, "tool_calls": [self.calls[place] for place in sorted(self.calls)]}
         return message | ({"reasoning_content": thought} if thought else {})
+
+    def _around(self) -> tuple[str, str]:
+        """What stands before and after a piece's text in the line of its chunk, which is the same for all of them."""
+        before, mark, after = line(self._chunk({"content": ""})).rpartition('"content":""')
+        return before + mark[:-2], after
 
     def _chunk(self, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
