@@ -28,6 +28,9 @@ WORDS = (
     "the",
     "ship",
     "navires",
+    "PQ",
+    "port du quai (PQ),",
+    "poste de quarantaine (PQ),",
 )
 MARKINGS = [FRENCH.parse(text) for text in ("NP", "DR", "S", "S//SPÉCIAL FRANCE")]
 

@@ -78,6 +78,11 @@ def languages_of(query: str) -> tuple[str, ...]:
     return ("en",) if english > french else ("fr", "en")
 
 
+def is_small(word: str) -> bool:
+    """Whether a word is a small one (an article, a pronoun, …) in any language that is known."""
+    return any(word.casefold() in stop for stop in _STOP.values())
+
+
 def without_accents(word: str) -> str:
     """A word without its accents."""
     if word.isascii():

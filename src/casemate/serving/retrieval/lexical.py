@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -27,6 +27,7 @@ from casemate.serving.retrieval.shard import Part
 
 K1 = 1.2
 B = 0.75
+SPELLED = 0.5  # the weight of words that only stand behind an acronym of the query
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -55,10 +56,11 @@ class Found:
 
 @dataclass(frozen=True, eq=False)
 class Lexical:
-    """A query over some parts."""
+    """A query over some parts; what its acronyms stand for (`spelled`, empty for nothing) weighs half."""
 
     query: str
     parts: Sequence[Part]
+    spelled: str = ""
 
     @cached_property
     def passages(self) -> int:
@@ -68,19 +70,26 @@ class Lexical:
     @cached_property
     def terms(self) -> tuple[Term, ...]:
         """The terms of the query that some passage has, in the order in which they are summed."""
-        return tuple(term for field in FIELDS for term in self._asked[field] if term.frequency)
+        return tuple(term for field in FIELDS for term in (*self._asked[field], *self._added(field)) if term.frequency)
 
     @cached_property
     def _asked(self) -> Mapping[str, Sequence[Term]]:
         """The terms of the query in each field, those that no passage has too."""
-        return {field: self._terms(field) for field in FIELDS}
+        return {field: self._terms(field, FIELDS[field].query(self.query)) for field in FIELDS}
+
+    def _added(self, field: str) -> list[Term]:
+        """The terms that the query has only where its acronyms are spelled out."""
+        if not self.spelled:
+            return []
+        own = {term.text for term in self._asked[field]}
+        texts = [text for text in FIELDS[field].query(f"{self.query}\n{self.spelled}") if text not in own]
+        return [replace(term, idf=term.idf * SPELLED) for term in self._terms(field, texts)]
 
     @cached_property
     def _mean_lengths(self) -> Mapping[str, float]:
         return {field: sum(part.length(field) for part in self.parts) / max(1, self.passages) for field in FIELDS}
 
-    def _terms(self, field: str) -> list[Term]:
-        texts = FIELDS[field].query(self.query)
+    def _terms(self, field: str, texts: list[str]) -> list[Term]:
         if not texts:
             return []
         found = [part.segment.fields[field].find(texts) for part in self.parts]

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from casemate.errors import BadInput
+from casemate.serving.retrieval.acronyms import capitals, spelled_out
 from casemate.serving.retrieval.confidence import Facts, confidence
 from casemate.serving.retrieval.embedding import Embedder, Reranker
 from casemate.serving.retrieval.fusion import CANDIDATES, Scale, fused, scale_of
@@ -21,7 +22,7 @@ from casemate.serving.retrieval.passages import Filters, Hit, Passage
 
 if TYPE_CHECKING:
     from casemate.serving.retrieval.dense import Dense
-    from casemate.serving.retrieval.lexical import Lexical
+    from casemate.serving.retrieval.lexical import Found, Lexical
     from casemate.serving.retrieval.segments import Bools
     from casemate.serving.retrieval.shard import Part, Shard
 
@@ -62,9 +63,15 @@ def search(
     owners = [(shard, part) for shard in shards for part in shard.parts]
     lexical = Lexical(query, [part for _, part in owners])
     shown = _shown(owners, filters or _EVERYTHING)
-    dense = _dense(owners, shown, query, embedder)
     wanted = max(CANDIDATES, 2 * limit)
     by_words = lexical.best(wanted, shown)
+    asked = capitals(query)
+    telling = replace(lexical, query=asked).best(CANDIDATES, shown) if asked else by_words[:CANDIDATES]
+    spelled = _spelled(owners, query, telling)
+    if spelled != query:
+        lexical = replace(lexical, spelled=spelled)
+        by_words = lexical.best(wanted, shown)
+    dense = _dense(owners, shown, (query, spelled), embedder)
     by_meaning = dense.nearest(wanted) if dense else []
     places = {(f.part, f.row): f.name for f in by_words} | {(part, row): name for part, row, name, _ in by_meaning}
     scored = _scored(lexical, dense, places)
@@ -105,15 +112,30 @@ def _shown(owners: Sequence[tuple[Shard, Part]], filters: Filters) -> list[Bools
     return shown
 
 
+def _spelled(owners: Sequence[tuple[Shard, Part]], query: str, best: Sequence[Found]) -> str:
+    """The query with its acronyms spelled out as some passages that have them do."""
+    texts = []
+    for one in best:
+        shard, part = owners[one.part]
+        passage = shard.passage(part, one.row)
+        texts.append(f"{passage.title}\n{passage.heading}\n{passage.text}")
+    return spelled_out(query, texts)[:QUERY_CHARACTERS_MAX]
+
+
 def _dense(
-    owners: Sequence[tuple[Shard, Part]], shown: Sequence[Bools | None], query: str, embedder: Embedder | None
+    owners: Sequence[tuple[Shard, Part]],
+    shown: Sequence[Bools | None],
+    readings: tuple[str, str],
+    embedder: Embedder | None,
 ) -> Dense | None:
-    """The query's meaning over the parts; None without an embedder, or where it says nothing of the query."""
+    """The mean of the meanings of a query's readings; None without an embedder, or where it says nothing of them."""
     if embedder is None:
         return None
     from casemate.serving.retrieval.dense import Dense, DensePart
 
-    query_D = embedder.embed([query], query=True)[0]
+    query_D = embedder.embed([readings[0]], query=True)[0]
+    if readings[1] != readings[0]:
+        query_D = query_D + embedder.embed([readings[1]], query=True)[0]  # its length is nobody's concern
     held = {id(shard): shard.vectors(embedder.name) for shard, _ in owners}
     vectors = [held[id(shard)] for shard, _ in owners]
     if not query_D.any() or not any(vectors):
