@@ -8,6 +8,7 @@ from typing import Any
 
 from casemate.catalog import Entry, Lineage
 from casemate.errors import BadInput, NameTaken, NotAllowed
+from casemate.factory.answer_page import mark_again
 from casemate.factory.desk import Desk
 from casemate.store import checkout, get_bytes, get_manifest
 
@@ -52,8 +53,6 @@ def get(desk: Desk, text: str, folder: Path) -> dict[str, Any]:
         if entry.kind == "release":
             _with_model(desk, entry, folder)
         if entry.kind == "answer":
-            from casemate.factory.answers_kept import mark_again
-
             mark_again(desk, entry, folder)
         desk.note("get", f"{entry.kind} {entry.project}/{entry.name}", about=entry, marking=entry.marking, facts={})
         return {**entry_row(entry), "folder": str(folder)}
