@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from casemate.errors import BadInput
-from casemate.serving.retrieval.mapped import mapped
+from casemate.serving.retrieval.mapped import mapped, write_array
 
 _DTYPE = "^(<[iuf][1248]|[|][ui]1|[|]S[0-9]{1,3})$"
 
@@ -34,7 +34,7 @@ def write_arrays(folder: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[s
     listed = {}
     for name, array in arrays.items():
         file = folder / f"{name}.npy"
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+        write_array(file, array)
         listed[name] = ListedArray(dtype=array.dtype.str, rows=len(array), size=file.stat().st_size)
     return listed
 

@@ -14,6 +14,7 @@ import os
 import weakref
 from functools import cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -41,13 +42,22 @@ def mapped(file: Path, size: int, dtype: np.dtype[Any], shape: tuple[int, ...]) 
     return np.frombuffer(data, dtype, count, offset).reshape(shape)
 
 
+def write_array(file: Path, array: npt.NDArray[Any]) -> None:
+    """Write an array as `np.save` does, which tells of a full disk without the system's number for it."""
+    rows = np.ascontiguousarray(array)
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(rows))
+        if rows.size:
+            stream.write(rows.reshape(-1).view(np.uint8).data)
+
+
 def _checked_header(fd: int, file: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
     """Where the array's bytes begin, once its header says what it should."""
     with os.fdopen(os.dup(fd), "rb") as stream:
         try:
             version = np.lib.format.read_magic(stream)
             found_shape, fortran, found_dtype = _HEADERS[version](stream)
-        except (ValueError, KeyError) as why:
+        except (ValueError, KeyError, SyntaxError, TokenError) as why:  # NumPy reads a header as Python does
             raise BadInput(file, expected="a NumPy array", found="a file with another header") from why
         if (found_shape, found_dtype, fortran) != (shape, dtype, False):
             found = f"{found_dtype.str} {found_shape}{' by columns' if fortran else ''}"

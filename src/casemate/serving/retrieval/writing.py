@@ -16,6 +16,7 @@ import numpy as np
 
 from casemate.errors import BadInput, CasemateError
 from casemate.serving.retrieval.embedding import Embedder
+from casemate.serving.retrieval.mapped import write_array
 from casemate.serving.retrieval.passages import Passage
 from casemate.serving.retrieval.segments import Bools, blocks, open_segment, write_merged, write_segment
 from casemate.serving.retrieval.shard import alive_rows
@@ -146,7 +147,7 @@ def _without(folder: Path, number: int, held: Head, gone: set[str]) -> list[List
             continue
         if len(rows) > listed.dead_rows:
             name = f"dead-{number:08}-{place}.npy"
-            np.save(folder / name, rows, allow_pickle=False)
+            write_array(folder / name, rows)
             kept.append(listed.model_copy(update={"dead": name, "dead_rows": len(rows)}))
         else:
             kept.append(listed)
