@@ -56,6 +56,17 @@ async def test_a_scene_is_answered_with_geojson_at_the_join_of_markings(place: P
     assert answer.headers["x-casemate-release"].startswith("sha256:")
 
 
+async def test_a_release_that_is_no_detector_is_refused_before_its_model_is_read(
+    place: Place, scene: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "talker").mkdir()
+    (tmp_path / "talker" / "model.gguf").write_bytes(b"words")
+    released(place.town, tmp_path / "talker", "talker", task="chat", marking="DR")
+    answer = await sent(place, scene, model="talker")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_input")
+    assert "release talker: expected one of a model for imagery, found " in answer.json()["error"]["message"]
+
+
 async def test_a_detector_above_the_reader_is_told_as_one_that_does_not_exist(place: Place, scene: bytes) -> None:
     told = []
     for name in ("sharper", "nothing"):

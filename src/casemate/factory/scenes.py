@@ -36,7 +36,7 @@ def detect_sent(desk: Desk, release: str, name: str, source: BinaryIO, *, markin
     """Detect over the scene in `source`, which its sender calls `name`."""
     with desk.act("detect", f"release {release} over {name}"):
         called, marked = checked_file_name(name), desk.admitted_marking(marking, "scene")
-        desk.view.find(release, kind="release")
+        serving.detector(desk, release)
         desk.site.shelf.mkdir(mode=0o700, exist_ok=True)
         with staging(desk.site.shelf, ".scene-") as place:
             (place / "sent").mkdir(mode=0o700)

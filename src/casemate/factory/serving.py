@@ -16,6 +16,8 @@ from casemate.serving import load as load_release
 from casemate.serving import standing as standing_release
 from casemate.store import Digest, get_bytes, get_manifest
 
+DETECTING = ("imagery",)  # the modalities whose models detect
+
 
 def load(desk: Desk, entry: Entry) -> LoadedRelease:
     """The release of an entry with its model laid out, if it holds here and now."""
@@ -58,12 +60,21 @@ def _withdrawals(desk: Desk, release: Entry, *, theirs: bool) -> list[bytes]:
     return found
 
 
+def detector(desk: Desk, release: str) -> Entry:
+    """The release of a detector with this name; BadInput for one of a model that reads and writes, say."""
+    entry = desk.view.find(release, kind="release")
+    found = str(entry.facts.get("task") or entry.facts.get("modality", ""))
+    if entry.facts.get("modality") not in DETECTING:
+        raise BadInput(f"release {release}", expected=f"one of a model for {' or '.join(DETECTING)}", found=found)
+    return entry
+
+
 def detect(
     desk: Desk, release: str, scene: Path, out: Path, *, marking: str, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Run a released model over a scene; the answer is marked with the join of the release's and the scene's."""
     with desk.act("detect", f"release {release} over {scene.name}"):
-        entry = desk.view.find(release, kind="release")
+        entry = detector(desk, release)
         if not scene.is_file():
             raise BadInput(scene, expected="a scene (GeoTIFF, PNG or JPEG)", found="no such file")
         found = answer(
