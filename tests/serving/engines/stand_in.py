@@ -54,7 +54,7 @@ class StandIn:
 async def stand_in(act: Act, words: int = 5) -> AsyncIterator[StandIn]:
     """The server, on loopback, as long as it is needed."""
     it = StandIn(act, words)
-    server = await asyncio.start_server(it.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(it.serve, "127.0.0.1", 0, backlog=1024)  # 100 turns some of many away
     it.port = server.sockets[0].getsockname()[1]
     async with server:
         yield it
