@@ -30,6 +30,7 @@ def capitals(query: str) -> str:
 def spelled_out(query: str, texts: Sequence[str]) -> str:
     """The query with what its acronyms stand for in their place; the query itself where the texts say of none."""
     asked = {word.upper() for word in _WORD.findall(query) if word.isupper() or not is_small(word)}
+    asked -= {acronym for acronym, _ in _defined(query, asked)}  # those that the query spells out itself
     said: dict[str, Counter[str]] = {}
     for text in texts:
         for acronym, meaning in set(_defined(text, asked)):
