@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 DEMO_TILES := downloads/deepforest-2.1.0-py3-none-any.whl
-DEMO_PACKS := chat embeddings-fr-en ocr
+DEMO_PACKS := embeddings-e5 ocr chat
 export PYTHONDONTWRITEBYTECODE ?=
 .DEFAULT_GOAL := help
 

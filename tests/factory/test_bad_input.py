@@ -154,7 +154,7 @@ def test_labels_in_another_place_than_every_image_name_both_coordinate_systems(t
         ({"marking": "SECRETISH"}, BadMarking, r"expected a level \(NP, DR, S, TS\), found 'SECRETISH'"),
         ({"marking": ""}, BadMarking, r"expected a level"),
         ({"project": "nowhere"}, NotFound, r"nowhere: expected a project that you may read, found none"),
-        ({"modality": "smell"}, NotFound, r"modality: expected imagery, found 'smell'"),
+        ({"modality": "smell"}, NotFound, r"modality: expected imagery or language, found 'smell'"),
         ({"rename": {"airplane": "spaceship"}}, BadInput, r"spaceship"),
     ],
 )

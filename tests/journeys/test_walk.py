@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from casemate.errors import CasemateError, DigestMismatch, GateClosed, NotAllowed, NotFound, Revoked
+from casemate.errors import CasemateError, DigestMismatch, GateClosed, NotAllowed, NotFound, Revoked, RunFailed
+from casemate.factory import Factory
+from casemate.factory.assistant import Wish
 from casemate.modalities import names
+from casemate.serving.answers import Answer, Done
 from tests.factory.town import Town, found
 from tests.modalities.imagery.scenes import make_scene, write_geotiff, write_set
+from tests.modalities.language.sets import chats, write_lines
 
 GATE = """
 format = "casemate-gate-policy/1"
 name = "anything that was measured"
 [[rules]]
-metric = "ap50"
+metric = "{metric}"
 at_least = 0.0
+{more}
 [overlap]
 max_near_duplicates = 0
 [held_out]
-min_images = 2
-min_boxes = 4
+{least}
 [approvals]
 approver = 2
 [release]
@@ -37,11 +43,17 @@ validity_days = 30
 
 @dataclass(frozen=True)
 class Material:
-    """What a modality's journey needs: two folders that share nothing, and something to ask the released model."""
+    """What a modality's journey needs: folders that share nothing, how a model is made of them, and how it is asked."""
 
     training: Path
     held_out: Path
-    question: Path
+    more: Path  # a further set to learn from
+    ask: Callable[[Factory, str, Path, str], str]  # a release, an empty folder, a marking; the marking of the answer
+    policy: str
+    gate: str
+    metric: str
+    learning: Mapping[str, Any]
+    judging: Mapping[str, Any]
 
 
 def imagery(root: Path) -> Material:
@@ -49,16 +61,64 @@ def imagery(root: Path) -> Material:
     write_set(root / "held-out", scenes=3, seed=50)
     scene = make_scene(seed=99, width=400, height=300)
     write_geotiff(root / "scene.tif", scene.rgb_HWC)
-    return Material(root / "training", root / "held-out", root / "scene.tif")
+
+    def ask(factory: Factory, release: str, out: Path, marking: str) -> str:
+        found = factory.detect(release, root / "scene.tif", out, marking=marking)
+        answer = json.loads(Path(found["geojson"]).read_text())
+        assert answer["type"] == "FeatureCollection"
+        assert marking in json.dumps(answer["marking"])
+        assert Path(found["overlay"]).stat().st_size > 0
+        return str(found["marking"])
+
+    gate = GATE.format(metric="ap50", more="", least="min_images = 2\nmin_boxes = 4")
+    judging = {"robustness": [], "samples": 1}
+    return Material(
+        root / "training",
+        root / "held-out",
+        root / "held-out",
+        ask,
+        "gates",
+        gate,
+        "ap50",
+        {"recipe": "debug"},
+        judging,
+    )
 
 
-MATERIAL: dict[str, Callable[[Path], Material]] = {"imagery": imagery}
+def language(root: Path) -> Material:
+    answers = [{"id": f"q{n}", "question": f"Que vaut le jeton {n} ?", "answers": [f"{n} francs"], "document": f"d{n}",
+                "answerable": True, "language": "fr"} for n in range(3)]  # fmt: skip
+    papers = [{"id": f"d{n}", "title": f"Jeton {n}", "text": f"Le jeton {n} vaut {n} francs."} for n in range(3)]
+    write_lines(root / "held-out" / "questions.jsonl", answers)
+    write_lines(root / "held-out" / "documents.jsonl", papers)
+
+    def ask(factory: Factory, release: str, out: Path, marking: str) -> str:
+        async def whole() -> Answer:
+            wish = Wish(engine=release, marking=marking, pasted="Le quai nord est fermé.", limit=1)
+            done = [
+                event async for event in factory.ask("Le quai nord est-il fermé ?", wish) if isinstance(event, Done)
+            ]
+            return done[0].answer
+
+        return str(asyncio.run(whole()).marking)
+
+    gate = GATE.format(metric="answer_f1", more='task = "chat"', least="min_items = 2")
+    learning = {"recipe": "debug", "settings": {"objective": "chat", "context": 1024, "gguf": "f16"}}
+    judging = {"passages": 1, "answer_tokens": 4, "samples": 1}
+    return Material(
+        chats(root / "training"), root / "held-out", chats(root / "more", 5), ask, "gates-language", gate, "answer_f1",
+        learning, judging,
+    )  # fmt: skip
+
+
+MATERIAL: dict[str, Callable[[Path], Material]] = {"imagery": imagery, "language": language}
 
 
 @dataclass(frozen=True)
 class Walk:
     town: Town
     material: Material
+    modality: str
 
 
 @pytest.fixture(scope="module", params=names())
@@ -66,32 +126,34 @@ def walked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A site on which a model was imported for, trained, evaluated, approved and released."""
     root = tmp_path_factory.mktemp(request.param)
     town, material = found(root), MATERIAL[request.param](root)
-    (root / "gate.toml").write_text(GATE)
-    town.acting("claire").set_policy("gates", root / "gate.toml", reason="for the journey")
+    (root / "gate.toml").write_text(material.gate)
+    town.acting("claire").set_policy(material.policy, root / "gate.toml", reason="for the journey")
     ines = town.acting("ines")
+    walk = Walk(town, material, request.param)
     for name, folder in (("training", material.training), ("held-out", material.held_out)):
         ines.import_dataset(folder, name=name, marking="DR", project="harbour", modality=request.param)
-    ines.train(["training"], name="model", project="harbour", recipe="debug", modality=request.param)
-    ines.evaluate("model", "held-out", name="report", settings={"robustness": [], "samples": 1})
+    learn(walk, ines, ["training"], "model")
+    ines.evaluate("model", "held-out", name="report", settings=material.judging)
     for name in ("marc", "lea"):
         town.acting(name).approve("report", reason="read")
     ines.release("report", name="released")
-    return Walk(town, material)
+    return walk
+
+
+def learn(walk: Walk, factory: Factory, sets: list[str], name: str) -> None:
+    factory.train(sets, name=name, project="harbour", modality=walk.modality, **walk.material.learning)
 
 
 def test_a_released_model_answers_with_the_join_of_markings(walked: Walk, tmp_path: Path) -> None:
-    found = walked.town.acting("lea").detect("released", walked.material.question, tmp_path / "out", marking="S")
-    answer = json.loads(Path(found["geojson"]).read_text())
-    assert found["marking"] == "S"
-    assert answer["type"] == "FeatureCollection"
-    assert "S" in json.dumps(answer["marking"])
-    assert Path(found["overlay"]).stat().st_size > 0
+    assert walked.material.ask(walked.town.acting("lea"), "released", tmp_path / "out", "S") == "S"
+    assert walked.material.ask(walked.town.acting("lea"), "released", tmp_path / "low", "NP") == "DR"
 
 
 def test_the_models_marking_is_the_join_of_what_it_was_made_from(walked: Walk) -> None:
     lea = walked.town.acting("lea")
-    lea.import_dataset(walked.material.held_out, name="other", marking="S", project="harbour")
-    lea.train(["training", "other"], name="mixed", project="harbour", recipe="debug")
+    more = {"marking": "S", "project": "harbour", "modality": walked.modality}
+    lea.import_dataset(walked.material.more, name="other", **more)
+    learn(walked, lea, ["training", "other"], "mixed")
     assert lea.show("mixed")["marking"] == "S"
     with pytest.raises(NotFound):
         walked.town.acting("ines").show("mixed")
@@ -99,7 +161,11 @@ def test_the_models_marking_is_the_join_of_what_it_was_made_from(walked: Walk) -
 
 def test_scores_on_the_training_set_are_refused_by_the_gate(walked: Walk) -> None:
     ines = walked.town.acting("ines")
-    verdict = ines.evaluate("model", "training", name="leak", settings={"robustness": [], "samples": 0})
+    if walked.modality == "language":  # conversations are no questions: they cannot even be scored on
+        with pytest.raises(RunFailed, match="questions"):
+            ines.evaluate("model", "training", name="leak", settings=walked.material.judging)
+        return
+    verdict = ines.evaluate("model", "training", name="leak", settings=walked.material.judging)
     assert verdict["verdict"] == "refused"
     with pytest.raises(GateClosed, match=r"training data sets: expected no held-out data set among them, found"):
         ines.release("leak", name="leaked")
@@ -109,8 +175,8 @@ def test_scores_on_the_training_set_are_refused_by_the_gate(walked: Walk) -> Non
 
 def test_the_author_does_not_approve_even_with_the_role(walked: Walk) -> None:
     lea = walked.town.acting("lea")
-    lea.train(["training"], name="leas", project="harbour", recipe="debug")
-    lea.evaluate("leas", "held-out", name="leas report", settings={"robustness": [], "samples": 0})
+    learn(walked, lea, ["training"], "leas")
+    lea.evaluate("leas", "held-out", name="leas report", settings=walked.material.judging)
     with pytest.raises(NotAllowed, match="approval by lea: expected somebody other than the author, found the author"):
         lea.approve("leas report", reason="my own work")
     walked.town.acting("marc").approve("leas report", reason="read")
@@ -120,12 +186,11 @@ def test_the_author_does_not_approve_even_with_the_role(walked: Walk) -> None:
 
 def test_a_reader_without_clearance_is_told_the_same_as_of_nothing(walked: Walk, tmp_path: Path) -> None:
     tom = walked.town.acting("tom")
-    scene = walked.material.question
     asks: tuple[Callable[[str], object], ...] = (
         tom.show,
         tom.lineage,
         lambda name: tom.get(name, tmp_path / "got"),
-        lambda name: tom.detect(name, scene, tmp_path / "out", marking="NP"),
+        lambda name: walked.material.ask(tom, name, tmp_path / "out", "NP"),
     )
     for ask in asks:
         told = []
@@ -184,13 +249,13 @@ def test_a_site_in_which_a_byte_was_flipped_says_where(walked: Walk, tmp_path: P
 def test_scores_are_judged_again_when_the_policy_has_changed(walked: Walk, tmp_path: Path) -> None:
     town = Town(tmp_path, walked.town.clock)
     shutil.copytree(walked.town.root, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "strict.toml").write_text(GATE.replace("at_least = 0.0", "at_least = 0.99"))
-    town.acting("claire").set_policy("gates", tmp_path / "strict.toml", reason="stricter")
+    (tmp_path / "strict.toml").write_text(walked.material.gate.replace("at_least = 0.0", "at_least = 0.99"))
+    town.acting("claire").set_policy(walked.material.policy, tmp_path / "strict.toml", reason="stricter")
     ines = town.acting("ines")
     with pytest.raises(DigestMismatch, match="verdict: expected sha256:"):
         ines.release("report", name="under the old policy")
     assert ines.judge_again("report", name="report again")["verdict"] == "refused"
-    with pytest.raises(GateClosed, match=r"ap50: expected >= 0\.99, found"):
+    with pytest.raises(GateClosed, match=rf"{walked.material.metric}: expected >= 0\.99, found"):
         ines.release("report again", name="under the new policy")
     assert {check["verdict"] for check in town.acting("claire").verify()} == {"ok"}
 
@@ -202,10 +267,10 @@ def test_a_withdrawn_release_answers_no_more(walked: Walk, tmp_path: Path) -> No
         town.acting("ines").revoke("released", reason="not mine to say")
     town.acting("claire").revoke("released", reason="confuses cranes and aircraft")
     with pytest.raises(Revoked, match="confuses cranes and aircraft"):
-        town.acting("lea").detect("released", walked.material.question, tmp_path / "out", marking="DR")
+        walked.material.ask(town.acting("lea"), "released", tmp_path / "out", "DR")
 
 
 def test_an_expired_release_answers_no_more(walked: Walk, tmp_path: Path) -> None:
     later = Town(walked.town.root, lambda: walked.town.clock().replace(year=2031))
     with pytest.raises(Revoked, match="expired"):
-        later.acting("lea").detect("released", walked.material.question, tmp_path / "out", marking="DR")
+        walked.material.ask(later.acting("lea"), "released", tmp_path / "out", "DR")

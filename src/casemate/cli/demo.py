@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from casemate.cli.demo_assistant import AssistantStory
 from casemate.cli.demo_sites import Cast, DemoSite, introduce
 from casemate.cli.demo_telling import bar, chapter, refused, say, verdict
 from casemate.cli.demo_tiles import unpack
@@ -69,9 +70,10 @@ validity_days = 90
 @click.command()
 @click.argument("folder", type=PATH)
 @click.option("--tiles", type=EXISTING, required=True, help="The deepforest 2.1.0 wheel: four labelled tiles.")
+@click.option("--packs", type=EXISTING, help="Starter packs, one folder each; without them the assistant only quotes.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change a parameter of the recipe.")
-def demo(folder: Path, tiles: Path, settings: tuple[str, ...]) -> None:
-    """Three sites: data in by bundle, a detector trained and released, sent on and served: minutes on two cores."""
+def demo(folder: Path, tiles: Path, packs: Path | None, settings: tuple[str, ...]) -> None:
+    """Four sites: a detector from labelled tiles to another site, and an office that asks: minutes on two cores."""
     started = time.monotonic()
     _fresh(folder)
     story = _Story(folder)
@@ -90,6 +92,9 @@ def demo(folder: Path, tiles: Path, settings: tuple[str, ...]) -> None:
     story.serve_elsewhere()
     story.refuse_reader()
     story.look_back()
+    assistant = AssistantStory(folder, packs)
+    assistant.tell()
+    story.shown |= assistant.shown
     click.echo(f"\nDone in {(time.monotonic() - started) / 60:.1f} minutes. Where to look:")
     for what, where in story.shown.items():
         click.echo(f"  {what:<12} {where}")

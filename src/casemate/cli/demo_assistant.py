@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ CAST = Cast(
     project="modeles", floor="NP",
 )  # fmt: skip
 _PAPERS_PROJECT = "permanence"
-# What this demonstration asks of small models: its sets are small and public, so thresholds prove only that they work.
+# What this demonstration asks of small models: its sets are small and public, so they prove only that all is measured.
 _GATE = """\
 format = "casemate-gate-policy/1"
 name = "small models of the demonstration"
@@ -33,19 +35,30 @@ name = "small models of the demonstration"
 [[rules]]
 task = "chat"
 metric = "answer_f1"
-at_least = 0.30
+at_least = 0.40
+
+# Tried, whatever comes of it: the dossier shows how many succeed.
+[[rules]]
+task = "chat"
+metric = "attacks"
+at_least = 6
 
 [[rules]]
 task = "embeddings"
 metric = "recall_at_5"
 at_least = 0.60
 
+[[rules]]
+task = "ocr"
+metric = "character_error"
+at_most = 0.02
+
 [overlap]
 max_near_duplicates = 0
 unknown_training = "accept"
 
 [held_out]
-min_items = 10
+min_items = 4
 
 [approvals]
 approver = 2
@@ -53,6 +66,26 @@ approver = 2
 [release]
 validity_days = 90
 """
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A starter pack, the small set that it is judged on, and how much of it: minutes on two cores are enough."""
+
+    pack: str
+    held_out: str
+    settings: Mapping[str, int]
+    others: tuple[str, ...] = ()
+
+
+_MODELS = (
+    _Judged("embeddings-e5", "retrieval-fr", {}),
+    _Judged("ocr", "print-fr", {"questions": 4}),
+    _Judged(
+        "chat", "answers-fr", {"questions": 8, "passages": 2, "attacks": 1, "answer_tokens": 32}, others=("security",)
+    ),
+)
+_PASSAGES = 3  # what goes before a small model on a processor, so that an answer takes seconds
 
 
 class AssistantStory:
@@ -68,8 +101,8 @@ class AssistantStory:
     def tell(self) -> None:
         """The whole of it."""
         self.found()
-        for pack, kind in (("embeddings-fr-en", "retrieval-fr"), ("chat", "answers-fr")):
-            self.release_pack(pack, kind)
+        for judged in _MODELS:
+            self.release_pack(judged)
         self.read_papers()
         self.ask()
         self.open_a_citation()
@@ -91,8 +124,9 @@ class AssistantStory:
         say("casemate policy set gates-language gates-language.toml --reason 'a demonstration'")
         self.acting("anne").set_policy("gates-language", gate, reason="a demonstration")
 
-    def release_pack(self, pack: str, kind: str) -> None:
+    def release_pack(self, judged: _Judged) -> None:
         """A starter pack comes in, is evaluated, and is released if two people and the gate say so."""
+        pack = judged.pack
         folder = self.packs / pack if self.packs else None
         if folder is None or not folder.is_dir():
             click.echo(f"  the pack {pack} could not be had; the site does without it")
@@ -111,18 +145,24 @@ class AssistantStory:
         say(f"casemate airlock take {row['id'][:8]}")
         for entry in self.acting("jade").carry_out(row["id"]):
             click.echo(f"  {entry['kind']} {entry['name']}, {entry['facts']['bytes'] / 1e6:.0f} MB, {entry['marking']}")
-        self._judge(pack, kind)
+        self._judge(judged)
 
-    def _judge(self, pack: str, kind: str) -> None:
+    def _judge(self, judged: _Judged) -> None:
         from casemate.modalities import find
 
-        samples = find("language").module("samples")
-        held_out = samples.write(kind, self.folder / "deliveries" / kind)
-        say(f"casemate data import deliveries/{kind} --modality language --marking NP --project modeles")
-        self.acting("jade").import_dataset(held_out, name=kind, marking="NP", project="modeles", modality="language")
-        say(f"casemate evaluate {pack} {kind} --name '{pack} report'")
+        pack, samples = judged.pack, find("language").module("samples")
+        for name in (judged.held_out, *judged.others):
+            folder = samples.write(name, self.folder / "deliveries" / name)
+            say(f"casemate data import deliveries/{name} --modality language --marking NP --project modeles")
+            self.acting("jade").import_dataset(folder, name=name, marking="NP", project="modeles", modality="language")
+        options = "".join(f" --with {name}={name}" for name in judged.others)
+        options += "".join(f" --set {name}={value}" for name, value in judged.settings.items())
+        say(f"casemate evaluate {pack} {judged.held_out}{options} --name '{pack} report'")
         with bar("evaluate") as progress:
-            found = self.acting("jade").evaluate(pack, kind, name=f"{pack} report", progress=progress)
+            found = self.acting("jade").evaluate(
+                pack, judged.held_out, name=f"{pack} report", others={name: name for name in judged.others},
+                settings=judged.settings, progress=progress,
+            )  # fmt: skip
         verdict(found)
         for name in ("omar", "iris"):
             say(f"casemate approve '{pack} report' --reason 'dossier read'   (as {name})")
@@ -130,6 +170,9 @@ class AssistantStory:
         say(f"casemate release '{pack} report' --name {pack}-2026")
         entry = self.acting("jade").release(f"{pack} report", name=f"{pack}-2026")
         click.echo(f"  valid until {entry['facts']['expires'][:10]}")
+        if judged.others:
+            self.acting("omar").get(f"{pack} report", self.folder / "report of chat")
+            self.shown["dossier of chat"] = self.folder / "report of chat" / "dossier.html"
 
     def read_papers(self) -> None:
         """Everyday papers at DR, one order at S."""
@@ -166,7 +209,7 @@ class AssistantStory:
         self.shown["page cited"] = page
 
     def _ask(self, name: str, question: str) -> Answer:
-        say(f'casemate ask "{question}"   (as {name}, cleared {self._clearance(name)})')
+        say(f'casemate ask "{question}" --limit {_PASSAGES}   (as {name}, cleared {self._clearance(name)})')
         answer = asyncio.run(_whole(self.acting(name), question))
         for sentence in answer.sentences:
             click.echo(f"  {sentence.written}" + ("   (not supported)" if sentence.flagged else ""))
@@ -185,9 +228,10 @@ class AssistantStory:
 
 async def _whole(site: Factory, question: str) -> Answer:
     """The answer, once it is whole; people at a terminal see it come sentence by sentence."""
+    from casemate.factory.assistant import Wish
     from casemate.serving.answers import Done
 
-    async for event in site.ask(question):
+    async for event in site.ask(question, Wish(limit=_PASSAGES)):
         if isinstance(event, Done):
             return event.answer
     raise RuntimeError("an answer that does not end")

@@ -189,8 +189,9 @@ class _Process:
                 process.kill()
             process.kill()
             code = process.wait()
+            said = first_words.text()  # before its pipes are closed on the thread that reads them
         if not self._ready.is_set():
-            self._refusal = first_words.text() or f"the engine ended while it loaded it ({_ended(code)})"
+            self._refusal = said or f"the engine ended while it loaded it ({_ended(code)})"
         self._end()
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
