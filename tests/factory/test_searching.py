@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casemate.catalog import NewEntry
-from casemate.errors import BadInput
+from casemate.errors import BadInput, DiskFull
 from casemate.factory import Factory, searching
 from casemate.serving.retrieval import shard as shards
-from casemate.serving.retrieval import shard_head
+from casemate.serving.retrieval import shard_head, writing
 from casemate.store import put_folder
 from tests.factory.town import Town, found
 
@@ -131,6 +131,24 @@ def test_a_damaged_index_is_made_again_and_finds_the_same(town: Town, name: str,
         hurt(file)
         mended()
         assert tom.search("navire") == before
+
+
+def test_an_update_that_a_full_disk_stops_is_told_and_a_search_goes_on(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tom = town.acting("tom")
+    add(tom, "harbour notes", list(TEXTS), "NP")
+    before = texts(tom.search("navire"))
+    add(tom, "more notes", list(TEXTS), "NP")
+
+    def full(folder: Path, *_: object, **__: object) -> None:
+        raise DiskFull(folder, expected="room to write", found="No space left on device")
+
+    monkeypatch.setattr(writing, "update_shard", full)
+    with pytest.raises(DiskFull, match="expected room to write, found No space left on device"):
+        tom.freshen()
+    found_ = tom.search("navire")
+    assert (texts(found_), found_["behind"]) == (before, True)
 
 
 def test_filters_say_what_may_be_found(town: Town) -> None:

@@ -236,6 +236,8 @@ def _fresh(desk: Desk, held: Held, meaning: Meaning | None, *, wait: bool) -> bo
     try:
         update_shard(held.folder, sources, embedder=embedder, wait=wait or not head.generation)
     except Unavailable:
+        if wait:  # an order to update, which says what kept it from being done
+            raise
         return False
     return True
 
