@@ -13,7 +13,6 @@ from pathlib import Path
 QUESTION = "Quand et où a lieu l'exercice Vigie ?"
 EVERYDAY = (
     "À quelle heure faut-il rendre le badge visiteur ?",
-    "Qui est d'astreinte électrique la semaine du 12 octobre ?",
     "Quelle est l'autonomie du groupe électrogène numéro 3 ?",
 )
 UNANSWERED = "Quel est le prix du repas à la cantine de Brest ?"

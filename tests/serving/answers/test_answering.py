@@ -78,6 +78,15 @@ def test_when_nothing_holds_the_passages_are_quoted_and_it_is_said():
     assert said.marking == NP
 
 
+def test_titles_are_not_quoted_where_sentences_are():
+    paper = passage(
+        "Exercice Vigie\n\nL'exercice Vigie a lieu le 14 octobre au quai nord.\n\nDéroulement\n\nTout le monde y va."
+    )
+    said = answered("Quand a lieu l'exercice Vigie ?", hits(paper))
+    assert said.text == "L'exercice Vigie a lieu le 14 octobre au quai nord. [1]"
+    assert answered("Exercice Vigie", hits(passage("Exercice Vigie"))).text == "Exercice Vigie [1]"
+
+
 @pytest.mark.parametrize(("language", "text"), [
     ("fr", "Rien de ce que vous pouvez lire ne répond à cela."), ("en", "Nothing that you may read answers this."),
 ])  # fmt: skip

@@ -18,6 +18,7 @@ from casemate.serving.answers.sentences import sentences
 
 MOST_SENTENCES = 4
 LONGEST = 700
+_HEADING_WORDS = 6
 _RANK_DISCOUNT, _OTHER_PASSAGES, _LEAST_SHARE = 0.15, 2, 0.5
 
 
@@ -64,7 +65,12 @@ def _candidates(asked: Facts, source: Source, rank: int) -> list[_Candidate]:
             continue
         score = _share(asked, facts(text)) / (1 + _RANK_DISCOUNT * rank)
         found.append(_Candidate(source, place, text[:LONGEST], score))
-    return found
+    return [candidate for candidate in found if not _is_heading(candidate.text)] or found
+
+
+def _is_heading(text: str) -> bool:
+    """Whether a line is a few words that no full stop ends: a title says what is asked, and answers nothing."""
+    return len(text.split()) <= _HEADING_WORDS and text[-1].isalnum() and "|" not in text
 
 
 def _share(asked: Facts, said: Facts) -> float:
