@@ -36,7 +36,7 @@ $(DEMO_TILES): requirements/demo.lock | $(VENV)/bin/python
 downloads/packs.stamp: $(VENV)/run.stamp
 	@mkdir -p downloads/packs
 	@for pack in $(DEMO_PACKS); do \
-	  [ -d downloads/packs/$$pack ] || $(BIN)/casemate pack build $$pack downloads/packs/$$pack >/dev/null \
+	  [ -d downloads/packs/$$pack ] || $(BIN)/casemate pack build --json $$pack downloads/packs/$$pack >/dev/null \
 	  || echo "Casemate: the pack $$pack could not be had; the demonstration goes on without it"; \
 	done
 	@touch $@
