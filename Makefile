@@ -51,7 +51,7 @@ test: $(VENV)/dev.stamp $(DEMO_TILES)  ## linters, types, import contracts, then
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	scripts/offline $(BIN)/pytest -n auto --dist loadfile
+	scripts/offline $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lock:  ## resolve the dependencies again (needs uv)
 	scripts/lock
