@@ -23,12 +23,12 @@ class EventStream:
         """The data of the events that `data` completes; Unavailable beyond a limit or for what is no UTF-8."""
         self._read += len(data)
         self._line += data
-        if self._read > self._most:
-            raise Unavailable(self._thing, expected=f"an answer of at most {self._most} bytes", found="more")
         *lines, rest = bytes(self._line).replace(b"\r\n", b"\n").split(b"\n")
         self._line = bytearray(rest)
         if len(rest) > _MOST_LINE_BYTES:
             raise Unavailable(self._thing, expected=f"lines of at most {_MOST_LINE_BYTES} bytes", found="a longer one")
+        if self._read > self._most:  # after the line, so that what is said does not hang on how the bytes were cut
+            raise Unavailable(self._thing, expected=f"an answer of at most {self._most} bytes", found="more")
         return [event for line in lines if (event := self._take(line)) is not None]
 
     def _take(self, line: bytes) -> str | None:

@@ -96,8 +96,7 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
         (server.says(server.HEAD + server.event('{"choices": [{"delta": {"tool_calls": "x"}}]}')), "something else"),
         (server.says(server.HEAD + server.event('{"usage": {"prompt_tokens": -9, "completion_tokens": 1}}')), "else"),
         (server.says(server.HEAD + server.event('{"error": "secret"}')), "found its error after 0 pieces"),
-        # The bound of a line or of the whole, as the bytes come in: which is met first is the network's.
-        (server.says(server.HEAD + b"data: " + b"x" * (3 << 20)), "of at most 10"),
+        (server.says(server.HEAD + b"data: " + b"x" * (3 << 20)), "expected lines of at most 1048576 bytes"),
         (server.never_ends, "engine gpu: expected an answer of at most 1085440 bytes, found more"),
         (server.status(302, "Location: http://127.0.0.1:9/"), "found HTTP 302, a redirect, which is not followed"),
         (server.status(500), "engine gpu: expected HTTP 200, found HTTP 500, an error"),
