@@ -53,10 +53,13 @@ test: $(VENV)/dev.stamp $(DEMO_TILES)  ## linters, types, import contracts, then
 	$(BIN)/lint-imports --no-cache
 	scripts/offline $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
+explore: $(VENV)/dev.stamp  ## the laws again, on examples never tried before
+	HYPOTHESIS_PROFILE=explore scripts/offline $(BIN)/pytest -n auto --no-loadscope-reorder -m hypothesis
+
 lock:  ## resolve the dependencies again (needs uv)
 	scripts/lock
 
 clean:  ## remove what the targets above made
 	rm -rf $(VENV) downloads demo-site
 
-.PHONY: help install demo test lock clean
+.PHONY: help install demo test explore lock clean

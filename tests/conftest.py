@@ -1,14 +1,22 @@
-"""What every test shares: real data that may be absent, and no socket beyond loopback."""
+"""What every test shares: real data that may be absent, no socket beyond loopback, the same examples at every run.
+
+`HYPOTHESIS_PROFILE=explore` tries new examples instead, others at every run (`make explore`).
+"""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+settings.register_profile("suite", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

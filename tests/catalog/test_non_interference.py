@@ -10,14 +10,14 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from casemate.catalog import Catalog, Entry, Journal, NewApiKey, NewEntry, NewRun, Person, Reader, Run, View
+from casemate.catalog import ApiKey, Catalog, Entry, Journal, NewApiKey, NewEntry, NewRun, Person, Reader, Run, View
 from casemate.errors import CasemateError
 from casemate.markings import Clearance, Marking, Policy
 from casemate.store.digest import Digest
@@ -154,11 +154,17 @@ class Pair:
             run = (*self.runs.picked(step), NOWHERE)[0]
             return catalog.change_run(run, state="running", facts={"host": name}, by=by)
         if step.verb == "apikey":
-            ceiling = step.marking if step.lifted else None
-            end = BEGUN + timedelta(days=1)
-            digest = Digest.of_bytes(catalog.new_id().encode()).hex
-            return catalog.add_api_key(NewApiKey(name, project, digest, frozenset({"models"}), end, ceiling), by=by)
+            return add_key(catalog, replace(step, names=(name, project)), by)
         return catalog.journal.append(by, "look", name, marking=step.marking)
+
+
+def add_key(catalog: Catalog, step: Step, by: Reader) -> ApiKey:
+    name, project = step.names
+    ceiling = step.marking if step.lifted else None
+    digest = Digest.of_bytes(catalog.new_id().encode()).hex
+    return catalog.add_api_key(
+        NewApiKey(name, project, digest, frozenset({"models"}), BEGUN + timedelta(days=1), ceiling), by=by
+    )
 
 
 def settle(site: Site, reader: Reader, officer: bool) -> None:

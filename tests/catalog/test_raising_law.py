@@ -15,7 +15,7 @@ from typing import Any
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from casemate.catalog import Catalog, Entry, NewEntry, NewRun, Reader, Run
+from casemate.catalog import ApiKey, Catalog, Entry, NewEntry, NewRun, Reader, Run
 from casemate.errors import CasemateError
 from casemate.markings import Marking
 from casemate.store.digest import Digest
@@ -29,6 +29,7 @@ from tests.catalog.test_non_interference import (
     Pair,
     Site,
     Step,
+    add_key,
     answer,
     openings,
     readers,
@@ -72,6 +73,8 @@ class Telling:
             assert site.catalog.add_run(new_run, by=by).id == self.made
         elif step.verb == "move":
             site.catalog.change_run(self.made, state="running", facts={"host": name}, by=by)
+        elif step.verb == "apikey":
+            assert add_key(site.catalog, replace(step, names=(name, project)), by).id == self.made
         else:
             site.catalog.journal.append(by, "look", name, marking=marking, about=self.made)
 
@@ -94,8 +97,8 @@ def tell(story: Sequence[Step], reader: Reader, officer: bool) -> tuple[list[Tel
         if isinstance(made, Run):
             runs[made.id] = made.marking
             parents = made.inputs
-        about = made.id if isinstance(made, Entry | Run) else (*parents, "")[0]
-        marking = made.marking if isinstance(made, Entry | Run) else step.marking
+        about = made.id if isinstance(made, Entry | Run | ApiKey) else (*parents, "")[0]
+        marking = made.marking if isinstance(made, Entry | Run | ApiKey) else step.marking
         tellings.append(Telling(act, step, about, marking, parents))
     scratch.catalog.close()
     return tellings, entries, runs
@@ -127,6 +130,8 @@ FABLE = [
     told_by("move", "DR", "harbour/-", 1),
     told_by("journal", "DR", "harbour/ports", 0, actor="rita"),
     told_by("journal", "DR", "harbour/beside", 1),
+    told_by("apikey", "DR", "harbour/key", actor="rita"),
+    replace(told_by("apikey", "S", "harbour/lowest key", actor="rita"), lifted=False),
     told_by("entry", "S", "harbour/above", 2),
 ]
 
