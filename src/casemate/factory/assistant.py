@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -96,26 +96,33 @@ class _Means:
     uses: tuple[Entry, ...]
 
 
+@asynccontextmanager
+async def _acting(desk: Desk, verb: str, subject: str, pool: EnginePool | None) -> AsyncGenerator[EnginePool]:
+    """An act with engines: those of a server's pool, or of one of its own that ends with it."""
+    with desk.act(verb, subject):
+        own = pool or models.new_pool(desk.site, now=desk.now)
+        try:
+            yield own
+        finally:
+            if pool is None:
+                await own.close()
+
+
 # ── Ask ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 async def ask(
     desk: Desk, question: str, wish: Wish | None = None, *, pool: EnginePool | None = None
 ) -> AsyncGenerator[Event | Kept]:
     """The events of a grounded answer over the documents that this person may read; `pool` is a server's engines."""
     said = wish or Wish()
-    with desk.act("ask", "question over documents"):
-        own = pool or models.new_pool(desk.site, now=desk.now)
-        try:
-            asked, hits, means = await asyncio.to_thread(_asked, desk, question, said, own)
-            events = answer(asked, hits, means.chosen.engine, means.grounding)
-            async with aclosing(_told(desk, "ask", events, means, asked, hits)) as told:
-                async for event in told:
-                    yield event
-                    if isinstance(event, Done) and said.keep:
-                        row = await asyncio.to_thread(_keep, desk, event.answer, question, said, means)
-                        yield Kept(row)
-        finally:
-            if pool is None:
-                await own.close()
+    async with _acting(desk, "ask", "question over documents", pool) as own:
+        asked, hits, means = await asyncio.to_thread(_asked, desk, question, said, own)
+        events = answer(asked, hits, means.chosen.engine, means.grounding)
+        async with aclosing(_told(desk, "ask", events, means, asked, hits)) as told:
+            async for event in told:
+                yield event
+                if isinstance(event, Done) and said.keep:
+                    row = await asyncio.to_thread(_keep, desk, event.answer, question, said, means)
+                    yield Kept(row)
 
 
 def _asked(desk: Desk, question: str, wish: Wish, pool: EnginePool) -> tuple[Question, Sequence[Hit], _Means]:
@@ -200,9 +207,12 @@ def _note_about(
         )
 
 
-def _keep(desk: Desk, whole: Answer, question: str, wish: Wish, means: _Means) -> dict[str, Any]:
-    parents = tuple(dict.fromkeys([*whole.entries, *(entry.id for entry in means.uses)]))
-    return answers_kept.keep(desk, whole, question, name=wish.keep, project=wish.project, parents=parents)
+def _keep(
+    desk: Desk, whole: Answer, about: str, wish: Wish, means: _Means, found: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The answer as an entry, made from the document sets (`found`, or those cited) and the releases used."""
+    parents = tuple(dict.fromkeys([*(found or whole.entries), *(entry.id for entry in means.uses)]))
+    return answers_kept.keep(desk, whole, about, name=wish.keep, project=wish.project, parents=parents)
 
 
 # ── Everyday functions ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -212,26 +222,22 @@ async def summarise(
 ) -> AsyncGenerator[Event | Kept]:  # fmt: skip
     """The events of a synthesis of whole document sets."""
     said = wish or Wish()
-    with desk.act("summarise", f"{len(entries)} document sets"):
-        own = pool or models.new_pool(desk.site, now=desk.now)
-        try:
-            found = [desk.view.find(entry, kind="documents") for entry in entries]
-            if not found:
-                raise BadInput("documents to summarise", expected="at least one document set", found="none")
-            typed = _declared(desk, said.marking, "subject")
-            markings = [typed, *(entry.marking for entry in found)]
-            means = await asyncio.to_thread(_means, desk, said, own, None, markings)
-            task = Synthesis(_passages(desk, found), typed, said.language or _language(desk), subject, sentences)
-            events = synthesis(task, means.chosen.engine, means.grounding)
-            async with aclosing(_told_of(desk, "summarise", events, means, typed, found)) as told:
-                async for event in told:
-                    yield event
-                    if isinstance(event, Done) and said.keep:
-                        row = await asyncio.to_thread(_keep_of, desk, event.answer, subject, said, means, found)
-                        yield Kept(row)
-        finally:
-            if pool is None:
-                await own.close()
+    async with _acting(desk, "summarise", f"{len(entries)} document sets", pool) as own:
+        found = [desk.view.find(entry, kind="documents") for entry in entries]
+        if not found:
+            raise BadInput("documents to summarise", expected="at least one document set", found="none")
+        typed = _declared(desk, said.marking, "subject")
+        markings = [typed, *(entry.marking for entry in found)]
+        means = await asyncio.to_thread(_means, desk, said, own, None, markings)
+        task = Synthesis(_passages(desk, found), typed, said.language or _language(desk), subject, sentences)
+        events = synthesis(task, means.chosen.engine, means.grounding)
+        async with aclosing(_told_of(desk, "summarise", events, means, typed, found)) as told:
+            async for event in told:
+                yield event
+                if isinstance(event, Done) and said.keep:
+                    sets = [entry.id for entry in found]
+                    row = await asyncio.to_thread(_keep, desk, event.answer, subject, said, means, sets)
+                    yield Kept(row)
 
 
 async def _told_of(
@@ -250,13 +256,6 @@ async def _told_of(
             _note_about(desk, verb, [entry.id for entry in found], means, marking, facts)
 
 
-def _keep_of(
-    desk: Desk, whole: Answer, subject: str, wish: Wish, means: _Means, found: Sequence[Entry]
-) -> dict[str, Any]:
-    parents = tuple(dict.fromkeys([*(entry.id for entry in found), *(entry.id for entry in means.uses)]))
-    return answers_kept.keep(desk, whole, subject, name=wish.keep, project=wish.project, parents=parents)
-
-
 def _passages(desk: Desk, found: Sequence[Entry]) -> Callable[[], Iterator[Passage]]:
     return lambda: (passage for entry in found for passage in searching.passages(desk, entry))
 
@@ -265,18 +264,13 @@ async def translate(
     desk: Desk, text: str, target: str, wish: Wish, *, pool: EnginePool | None = None
 ) -> AsyncGenerator[Translated | Translation]:
     """The parts of a translation as they are made, then the whole; Unavailable without an engine."""
-    with desk.act("translate", f"text of {len(text)} characters"):
-        own = pool or models.new_pool(desk.site, now=desk.now)
-        try:
-            marking = _required(desk, wish.marking, "text to translate")
-            means = await asyncio.to_thread(_means, desk, wish, own, None, [marking])
-            made = translated(text, marking, target, means.chosen.engine, means.grounding)
-            async with aclosing(_counted(desk, made, means, marking)) as counted:
-                async for part in counted:
-                    yield part
-        finally:
-            if pool is None:
-                await own.close()
+    async with _acting(desk, "translate", f"text of {len(text)} characters", pool) as own:
+        marking = _required(desk, wish.marking, "text to translate")
+        means = await asyncio.to_thread(_means, desk, wish, own, None, [marking])
+        made = translated(text, marking, target, means.chosen.engine, means.grounding)
+        async with aclosing(_counted(desk, made, means, marking)) as counted:
+            async for part in counted:
+                yield part
 
 
 async def _counted(
@@ -302,19 +296,14 @@ async def _counted(
 
 async def minutes(desk: Desk, text: str, wish: Wish, *, pool: EnginePool | None = None) -> Minutes:
     """The minutes of a transcript."""
-    with desk.act("minutes", f"transcript of {len(text)} characters"):
-        own = pool or models.new_pool(desk.site, now=desk.now)
-        try:
-            marking = _required(desk, wish.marking, "transcript")
-            means = await asyncio.to_thread(_means, desk, wish, own, None, [marking])
-            language = wish.language or language_of(text, _language(desk))
-            made = await minutes_of(text, marking, means.chosen.engine, means.grounding, language=language)
-            facts = {"engine": made.engine, "decisions": len(made.decisions), "actions": len(made.actions)}
-            _note_about(desk, "minutes", (), means, made.marking, facts | {"release": means.chosen.release})
-            return made
-        finally:
-            if pool is None:
-                await own.close()
+    async with _acting(desk, "minutes", f"transcript of {len(text)} characters", pool) as own:
+        marking = _required(desk, wish.marking, "transcript")
+        means = await asyncio.to_thread(_means, desk, wish, own, None, [marking])
+        language = wish.language or language_of(text, _language(desk))
+        made = await minutes_of(text, marking, means.chosen.engine, means.grounding, language=language)
+        facts = {"engine": made.engine, "decisions": len(made.decisions), "actions": len(made.actions)}
+        _note_about(desk, "minutes", (), means, made.marking, facts | {"release": means.chosen.release})
+        return made
 
 
 def redact(desk: Desk, text: str, *, marking: str, kinds: Sequence[str] = (), language: str = "") -> dict[str, Any]:
