@@ -20,6 +20,7 @@ from casemate.factory import (
     deliveries,
     documents,
     embedding,
+    everyday,
     filing,
     incoming,
     judging,
@@ -128,10 +129,10 @@ class Factory(Desk):
 
     ask = assistant.ask
     summarise = assistant.summarise
-    translate = assistant.translate
-    minutes = assistant.minutes
-    redact = assistant.redact
-    classify = assistant.classify
+    translate = everyday.translate
+    minutes = everyday.minutes
+    redact = everyday.redact
+    classify = everyday.classify
     kept_answer = answers_kept.read
     usable = offers.usable
     converse = conversing.converse

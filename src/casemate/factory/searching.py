@@ -53,14 +53,19 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found, and the release whose embedder it used.
+    """What a search found, and by which embedder.
 
     `behind` says that somebody is writing a shard, so that what came in a moment ago may be missing.
     """
 
     hits: tuple[Hit, ...]
-    embedder: models.Model | None
+    meaning: Meaning | None
     behind: bool
+
+    @property
+    def embedder(self) -> models.Model | None:
+        """The release whose embedder was used."""
+        return self.meaning.model if self.meaning else None
 
 
 def search(
@@ -106,7 +111,7 @@ def hits(desk: Desk, query: str, *, filters: Filters | None = None, limit: int =
         own = frozenset(entry.id for entry in desk.view.walk(kind=_DOCUMENTS, project=within))
         filters = replace(filters or Filters(), entries=own)
     found = found_in(shards, query, embedder=embedder, filters=filters, limit=limit)
-    return Hits(found, meaning.model if meaning else None, any(behind))
+    return Hits(found, meaning, any(behind))
 
 
 def embedder_of(desk: Desk) -> Meaning | None:
