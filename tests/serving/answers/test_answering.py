@@ -87,6 +87,31 @@ def test_titles_are_not_quoted_where_sentences_are():
     assert answered("Exercice Vigie", hits(passage("Exercice Vigie"))).text == "Exercice Vigie [1]"
 
 
+TABLE = """Les bacs ne partent pas le lundi.
+Destination | Départ | Quai
+Valmont | 9 h 15 | 3
+Grainville | 10 h 40 | 1
+Tréport | 11 h 05 | 3
+Les billets se prennent à bord."""
+
+
+@pytest.mark.parametrize(("question", "rows"), [
+    ("À quelle heure est le départ pour Grainville ?", ["Grainville | 10 h 40 | 1"]),
+    ("Quelles destinations partent du quai 3 ?", ["Valmont | 9 h 15 | 3", "Tréport | 11 h 05 | 3"]),
+])  # fmt: skip
+def test_a_row_of_a_table_is_quoted_after_the_head_that_says_what_it_means(question, rows):
+    said = answered(question, hits(passage(TABLE)))
+    assert [sentence.text for sentence in said.sentences] == ["Destination | Départ | Quai", *rows]
+    assert {sentence.citations for sentence in said.sentences} == {(1,)}
+    assert said.text.count("\n") == len(rows)
+
+
+def test_a_sentence_beside_a_table_is_quoted_without_its_head():
+    said = answered("Quel jour les bacs ne partent-ils pas ?", hits(passage(TABLE)))
+    assert said.sentences[0].text == "Les bacs ne partent pas le lundi."
+    assert not said.text.startswith("Destination")
+
+
 @pytest.mark.parametrize(("language", "text"), [
     ("fr", "Rien de ce que vous pouvez lire ne répond à cela."), ("en", "Nothing that you may read answers this."),
 ])  # fmt: skip

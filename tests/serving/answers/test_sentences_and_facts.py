@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casemate.serving.answers.facts import bare, facts
+from casemate.serving.answers.facts import all_words, bare, facts, identifier
 from casemate.serving.answers.languages import language_of
 from casemate.serving.answers.sentences import LONGEST, Sentences, sentences
 from casemate.serving.answers.support import Thresholds, Verdict, check, ground
@@ -100,3 +100,29 @@ def test_languages_are_told_by_their_small_words():
     assert language_of("Quelle est la durée de conservation ?", "en") == "fr"
     assert language_of("How long is it kept?", "fr") == "en"
     assert language_of("Casemate", "fr") == "fr"
+
+
+@pytest.mark.parametrize(("text", "names", "numbers"), [
+    ("L'A320 compte 180 places.", {"a320"}, {"180"}),
+    ("La règle RGPD-32b s'applique depuis 2018.", {"rgpd32b"}, {"2018"}),
+    ("C'est l'article L.121-3 du code.", {"l121-3"}, set()),
+    ("C'est l'article L.\u00a0121-3 du code.", {"l121-3"}, set()),
+    ("Le F-16 et le bon 2A04.", {"f16", "2a04"}, set()),
+    ("La version v2.1 du moteur.", {"v2.1"}, set()),
+    ("Depuis mi-2024, 10km à 9h30, page p.12, en 5G.", set(), {"2024", "10", "9", "30", "12", "5"}),
+    ("Le Boeing-747 est plein.", {"boeing"}, {"747"}),
+])  # fmt: skip
+def test_letters_and_digits_of_one_identifier_are_one_name_and_no_numbers(text, names, numbers):
+    found = facts(text)
+    assert (found.names, found.numbers) == (names, numbers)
+
+
+def test_an_identifier_is_found_however_it_is_written():
+    there = all_words("Un Airbus A 320, un Boeing 747, l'article R 57-8 et la note DR-12b.")
+    assert {identifier(one) for one in ("A320", "A-320", "Boeing-747", "R.57-8", "R. 57-8", "DR12b")} <= there
+
+
+def test_identifiers_are_looked_for_in_a_time_that_grows_like_the_text():
+    for part in ("A1", "a.1", "L.1-", "A 1-1", "A1-", "1.A"):
+        facts(part * 20_000)  # ends
+        all_words(part * 20_000)

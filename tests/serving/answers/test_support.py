@@ -56,3 +56,23 @@ def test_a_pasted_text_becomes_passages_at_its_own_marking():
     assert [hit.rank for hit in found] == list(range(1, len(found) + 1))
     with pytest.raises(BadInput, match="pasted text: expected at most 1000000 characters, found 1000001"):
         pasted("x" * 1_000_001, "?", NP, title="", language="fr")
+
+
+@pytest.mark.parametrize(("said", "verdict"), [
+    ("L'A320 est contrôlé chaque année.", Verdict.SUPPORTED),
+    ("L'A 320 est contrôlé chaque année.", Verdict.UNSUPPORTED),  # two facts, of which the passage holds neither
+    ("L'A321 est contrôlé chaque année.", Verdict.UNSUPPORTED),
+    ("320 avions sont contrôlés chaque année.", Verdict.UNSUPPORTED),
+    ("La note RGPD-32b le dit.", Verdict.SUPPORTED),
+    ("La note RGPD-32c le dit.", Verdict.UNSUPPORTED),
+])  # fmt: skip
+def test_an_identifier_is_one_fact_that_stands_in_the_passage_or_does_not(said, verdict):
+    there = ground("L'avion A320 est contrôlé chaque année. La note RGPD-32b le dit.")
+    assert check(said, [there], Thresholds()).verdict is verdict
+
+
+def test_digits_of_an_identifier_that_no_passage_holds_count_once_against_an_answer():
+    found = hits(passage("L'avion est contrôlé chaque année."), confidence=0.0)[0]
+    assert (
+        held("L'avion A320-214 est-il contrôlé ?", found) == 0.5
+    )  # two words there, one identifier of twice their weight

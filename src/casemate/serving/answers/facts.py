@@ -1,13 +1,16 @@
 """What a sentence claims, as far as it can be read without understanding it: stems, numbers, names, negation.
 
 Rules. Numbers are compared by value ("1 234,5" and "1,234.5" are one), spelled-out numbers up to sixty as digits, names
-and acronyms by their letters without accents. Stems are Snowball's, French and English both, because a site holds
-both. What carries no content (articles, connectives, what introduces a quotation) claims nothing. Pure.
+and acronyms by their letters without accents. An identifier of letters and digits ("A320", "RGPD-32b", "L.121-3") is
+one name, and its digits are no numbers; a quantity with its unit ("10km", "9h30") is a number. Stems are Snowball's,
+French and English both, because a site holds both. What carries no content (articles, connectives, what introduces a
+quotation) claims nothing. Pure.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -18,6 +21,15 @@ from casemate.serving.answers.languages import word_list
 
 _WORD = re.compile(r"[^\W\d_]+(?:[-][^\W\d_]+)*|\d[\d\w]*", re.UNICODE)
 _NUMBER = re.compile(r"(?<![\w.,])\d{1,3}(?:[ \u00a0\u202f.,']\d{3})+(?:[.,]\d{1,9})?(?![\w])|\d+(?:[.,]\d+)?")
+_TOKEN = re.compile(r"(?<![\w@])[^\W_]\w*+(?:[-./][^\W_]\w*+)*+")
+_ARTICLE = re.compile(  # of a code: L.121-3, "R. 57", "L 121-3"
+    r"(?<!\w)[LRD](?:\.[ \u00a0\u202f]?\d{1,4}(?:-\d{1,4})*+|[ \u00a0\u202f]\d{1,4}(?:-\d{1,4})++)(?!\w)"
+)
+_APART = re.compile(r"(?<!\w)([^\W\d_]{1,12})[ \u00a0\u202f-](\d{1,9}(?:-\d{1,9})*+)(?!\w)")  # Boeing 747, A 320
+_PLATE = re.compile(r"\d++[A-Z]++\d\w*+(?:[-./]\w++)*+")  # begins with a digit and is no quantity: 2A04
+_TIMED = re.compile(r"\d{1,2}[hH]\d{0,2}")
+_BETWEEN = re.compile(r"(?<!\d)[-./\s](?=.)|[-./\s](?!\d)")  # what does not stand between two digits
+_LONGEST_IDENTIFIER = 40
 _GROUPED = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _ACRONYM = re.compile(r"[A-ZÀ-Þ][A-ZÀ-Þ0-9]+")
 _TITLE = re.compile(r"\b(?:M|MM|Me|Dr|Pr|Mr|Mrs|Ms|St|[A-Z])\.$")
@@ -81,13 +93,14 @@ def folded(word: str) -> str:
 
 def facts(text: str) -> Facts:
     """What a text claims."""
+    identifiers, text = _identifiers(text)
     words = [(match[0], match.start()) for match in _WORD.finditer(text)]
     content = [word for word, _ in words if _is_content(word)]
     stems = frozenset(stem for word in content if len(word) > 1 for stem in _stems(word))
     spelled = {str(_SPELLED[key]) for word, _ in words if (key := folded(word)) in _SPELLED}
     names = {folded(word) for word, at in words if _is_name(word, at, text)}
     subjects = {_stems(words[0][0])[0]} if words and _is_subject(words[0][0]) else set()
-    return Facts(stems, _numbers(text) | spelled, frozenset(names), denies(text), frozenset(subjects))
+    return Facts(stems, _numbers(text) | spelled, identifiers | names, denies(text), frozenset(subjects))
 
 
 def denies(text: str) -> bool:
@@ -97,8 +110,17 @@ def denies(text: str) -> bool:
 
 
 def all_words(text: str) -> frozenset[str]:
-    """Every word of a text, folded: where a name is looked for."""
-    return frozenset(part for m in _WORD.finditer(text) for part in (folded(m[0]), *folded(m[0]).split("-")))
+    """Every word of a text, folded, and whatever may be an identifier: where a name is looked for."""
+    words = {part for m in _WORD.finditer(text) for part in (folded(m[0]), *folded(m[0]).split("-"))}
+    mixed = (m[0] for m in _TOKEN.finditer(text) if _is_mixed(m[0]))
+    apart = (f"{m[1]}{m[2]}" for m in _APART.finditer(text))
+    articles = (m[0] for m in _ARTICLE.finditer(text))
+    return frozenset(words) | {identifier(one) for group in (mixed, apart, articles) for one in group}
+
+
+def identifier(written: str) -> str:
+    """An identifier in small letters, without what separates its letters from its digits: "L. 121-3" is "l121-3"."""
+    return _BETWEEN.sub("", folded(written))
 
 
 @functools.lru_cache(maxsize=1)
@@ -143,6 +165,37 @@ def _is_name(word: str, at: int, text: str) -> bool:
     before = text[:at].rstrip(" \u00a0\"“«‘'’(")
     begins = not before or (not _TITLE.search(before) and before[-1] in ".!?…:;•-–—\n|]")
     return not begins and word.lower() not in empty_words()
+
+
+def _identifiers(text: str) -> tuple[frozenset[str], str]:
+    """The identifiers of a text, and the text with blanks in their places."""
+    found: set[str] = set()
+
+    def blank(match: re.Match[str]) -> str:
+        if match.re is _TOKEN and not _is_identifier(match[0]):
+            return match[0]
+        found.add(identifier(match[0]))
+        return " " * len(match[0])
+
+    plain = _TOKEN.sub(blank, _ARTICLE.sub(blank, text))
+    return frozenset(found), plain
+
+
+def _is_mixed(token: str) -> bool:
+    return len(token) <= _LONGEST_IDENTIFIER and any(map(str.isdigit, token)) and any(map(str.isalpha, token))
+
+
+def _is_identifier(token: str) -> bool:
+    """Whether letters and digits are one name: A320, RGPD-32b, v2; not 10km, 9h30, mi-2024, Boeing-747, art.5."""
+    if not _is_mixed(token):
+        return False
+    head = "".join(itertools.takewhile(str.isalpha, token))
+    if not head:
+        return bool(_PLATE.fullmatch(token)) and not _TIMED.fullmatch(token)
+    rest = token[len(head) :]
+    if rest[0] not in "-./":
+        return True
+    return head.isupper() and (len(head) < 3 or any(map(str.isalpha, rest)))
 
 
 def _numbers(text: str) -> frozenset[str]:

@@ -140,6 +140,8 @@ def _share(claim: Facts, window: _Window) -> float:
 
 
 def _is_named(name: str, words: frozenset[str]) -> bool:
+    if any(map(str.isdigit, name)):  # an identifier is one fact, and no sum of its parts
+        return name in words
     return name in words or all(part in words for part in name.split("-"))
 
 

@@ -1,8 +1,8 @@
 """Minutes from a transcript: who took part, what was decided, who does what by when, each with its line.
 
-Rules. A line is "[time] speaker: text", in any of the usual ways (also WebVTT and SRT); lines are numbered from 1 as
-they stand in the file. Without an engine, decisions and actions are the sentences that say so in the words that French
-and English minutes use. With one, what it writes is checked against the lines and cited to them, or dropped.
+Rules. How lines are read is in `transcript`. Without an engine, decisions and actions are what stands under a heading
+that says so, and the sentences that say so in the words that French and English minutes use. With one, what it writes
+is checked against the lines and cited to them, or dropped.
 """
 
 from __future__ import annotations
@@ -14,30 +14,31 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from casemate.errors import BadInput
 from casemate.markings import Marking
 from casemate.serving.answers.answering import QUOTE, Grounding, heard, uncited
 from casemate.serving.answers.context import as_data, delimiter
 from casemate.serving.answers.events import Note
 from casemate.serving.answers.filters import Filters
-from casemate.serving.answers.hostile import clean, instructions
+from casemate.serving.answers.hostile import instructions
 from casemate.serving.answers.notes import note
 from casemate.serving.answers.sentences import sentences
 from casemate.serving.answers.support import Verdict, check, ground
 from casemate.serving.engines import Engine, Message, Usage
-
-MAX_CHARACTERS = 2_000_000
-_TIME = r"(?:\d{1,2}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?"
-_SPOKEN = re.compile(
-    # Possessive where blanks meet blanks: a line of little else would be read in too many ways.
-    rf"^\s*+(?:[\[(]?(?P<time>{_TIME})[\])]?\s*+[-–—]?+\s*+)?(?:<v\s++(?P<voice>[^>\n]{{1,60}})>|"
-    rf"(?P<speaker>[^\W\d_][\w .'’-]{{0,40}}?)\s*+(?:[\[(](?P<after>{_TIME})[\])])?+\s*+[:：])\s*+(?P<text>\S.*)$"
+from casemate.serving.functions.transcript import (
+    ABSENT,
+    ACTION,
+    DECISION,
+    OTHER,
+    PRESENT,
+    Line,
+    participants,
+    transcript,
 )
-_CUE = re.compile(rf"^\s*(?P<time>{_TIME})\s*-->\s*{_TIME}")
-_BARE = re.compile(rf"^\s*[\[(]?(?P<time>{_TIME})[\])]?\s+(?P<text>\S.*)$")
+
 _DECISION = re.compile(
     r"\b(?:(?:il est|c'est|est) (?:donc )?(?:décidé|acté|convenu|entendu|adopté|validé)"
-    r"|(?:nous|on) (?:avons |a )?(?:décid\w+|retenons|retient|valid\w+|adopt\w+|convenons|acte\w*)|décision\s*:"
+    r"|(?:nous|on) (?:avons |a )?(?:décid\w+|retenons|retient|valid\w+|adopt\w+|convenons|acte\w*)"
+    r"|décision(?:\s+n[°o]\s*\d{1,3})?\s*:"
     r"|(?:we|it was|have|is) (?:have )?(?:decided|agreed|resolved|approved)|(?:the )?decision(?: is)?\s*:)",
     re.IGNORECASE,
 )
@@ -51,16 +52,6 @@ _ACTION = re.compile(
     r"|by (?:monday|tuesday|wednesday|thursday|friday|tomorrow|the end|next))",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class Line:
-    """What one person said, with its number in the file."""
-
-    number: int
-    time: str
-    speaker: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Minutes:
-    """The minutes of a meeting; `participants` by when they first spoke."""
+    """The minutes of a meeting; `participants` as they are named or, where they are not, by when they first spoke."""
 
     participants: tuple[str, ...]
     decisions: tuple[Item, ...]
@@ -98,34 +89,11 @@ class Minutes:
         }  # fmt: skip
 
 
-def transcript(text: str) -> list[Line]:
-    """The lines of a transcript; a line without a speaker goes on with the one before. BadInput if nobody speaks."""
-    if len(text) > MAX_CHARACTERS:
-        raise BadInput("transcript", expected=f"at most {MAX_CHARACTERS} characters", found=len(text))
-    found: list[Line] = []
-    time = ""
-    for number, raw in enumerate(clean(text)[0].split("\n"), 1):
-        line = raw.strip()
-        if cue := _CUE.match(line):
-            time = cue["time"]
-        elif spoken := _SPOKEN.match(line):
-            speaker = (spoken["voice"] or spoken["speaker"]).strip()
-            found.append(Line(number, spoken["time"] or spoken["after"] or time, speaker, spoken["text"].strip()))
-        elif line and not line.isdecimal() and line != "WEBVTT":
-            bare = _BARE.match(line)
-            speaker = found[-1].speaker if found else ""
-            found.append(Line(number, bare["time"] if bare else time, speaker, bare["text"] if bare else line))
-    if not any(line.speaker for line in found):
-        raise BadInput("transcript", expected="lines as “speaker: text”, with or without times", found="none")
-    return found
-
-
 async def minutes(
     text: str, marking: Marking, engine: Engine | None, grounding: Grounding, *, language: str
 ) -> Minutes:
     """The minutes of a transcript; without an engine, by the words that decisions and actions are said in."""
     lines = transcript(text)
-    participants = tuple(dict.fromkeys(line.speaker for line in lines if line.speaker))
     decisions, actions = by_rule(lines)
     told = [note(code, language) for code in grounding.notes]
     whole = Marking.join_all(marking, grounding.releases)
@@ -137,20 +105,24 @@ async def minutes(
         more = [item for item in written if known.isdisjoint(item.lines)]
         decisions += [item for item in more if _DECISION.search(item.text)]
         actions += [item for item in more if not _DECISION.search(item.text)]
-    return Minutes(participants, tuple(decisions), tuple(actions), whole, name, grounding.prompts.version, tuple(told))
+    return Minutes(
+        participants(lines), tuple(decisions), tuple(actions), whole, name, grounding.prompts.version, tuple(told)
+    )
 
 
 def by_rule(lines: Sequence[Line]) -> tuple[list[Item], list[Item]]:
     """Decisions and actions, by the words that they are said in; what speaks to a model is neither."""
     decisions, actions = [], []
     for line in lines:
+        if line.kind in {PRESENT, ABSENT, OTHER}:
+            continue
         for cut in sentences(line.text):
             if instructions(cut.text):
                 continue
             item = Item(cut.text, line.speaker, (line.number,), line.time)
-            if _DECISION.search(cut.text):
+            if line.kind == DECISION or (not line.kind and _DECISION.search(cut.text)):
                 decisions.append(item)
-            elif _ACTION.search(cut.text) and not cut.text.rstrip().endswith("?"):
+            elif line.kind == ACTION or (_ACTION.search(cut.text) and not cut.text.rstrip().endswith("?")):
                 actions.append(item)
     return decisions, actions
 
