@@ -1,4 +1,4 @@
-"""`casemate ask` and the everyday functions as their users meet them."""
+"""`casemate ask`, `chat` and the everyday functions as their users meet them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tests.factory.test_assistant import HIGH, LOW, brought
 from tests.factory.town import Town, found
 
 Run = Callable[..., Result]
+SUBMARINE = "Combien de temps le registre des visiteurs du sous-marin est-il conservé au coffre ?"
+GUARD = "Combien de temps le registre des visiteurs est-il conservé au poste de garde ?"
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +97,75 @@ def test_what_cannot_be_done_says_why(town, tmp_path: Path):
     assert isinstance(no, Unavailable)
     no = run(town, "ines", "ask", "Quoi ?", "--file", str(text)).exception
     assert isinstance(no, BadInput)
+
+
+# ── chat ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+def lines(*said: str) -> str:
+    return "\n".join(said) + "\n"
+
+
+def kept(town: Town) -> int:
+    return sum(entry["kind"] == "answer" for entry in town.acting("ines").entries())
+
+
+def test_a_conversation_answers_line_after_line_and_its_end_forgets_everything(town):
+    before = kept(town)
+    said = told(run(town, "ines", "chat", stdin=lines(GUARD, "", "Qui le signe chaque soir ?", "/new", "/quit", GUARD)))
+    assert said.startswith("Conversation sur ce que vous pouvez lire ; rien n'en est gardé.")
+    assert "conservé trois mois au poste de garde. [1]" in said
+    assert "Le chef de poste le signe chaque soir. [1]" in said
+    assert "messages oubliés: 4" in said
+    assert said.count("trois mois") == 1  # what stands after /quit is not answered
+    assert kept(town) == before
+
+
+def test_a_lowered_ceiling_forgets_what_was_said_above_it_and_is_not_raised_again(town):
+    ask = lines(SUBMARINE, "/ceiling NP", SUBMARINE, "/ceiling S", SUBMARINE)
+    answers = told(run(town, "lea", "chat", "--json", stdin=ask)).splitlines()
+    first, second, third = (json.loads(line) for line in answers)
+    assert (first["marking"], "neuf ans" in first["text"]) == ("S", True)
+    assert (second["marking"], "neuf ans" in second["text"]) == ("NP", False)
+    assert (third["marking"], "neuf ans" in third["text"]) == ("NP", False)
+    aloud = told(run(town, "lea", "chat", stdin=lines(SUBMARINE, "/ceiling NP")))
+    assert "messages oubliés: 2" in aloud
+
+
+def test_the_marking_of_a_conversation_is_in_the_answers_that_follow(town):
+    answers = told(run(town, "lea", "chat", "--json", stdin=lines(SUBMARINE, GUARD))).splitlines()
+    assert [json.loads(line)["marking"] for line in answers] == ["S", "S"]
+
+
+def test_a_text_takes_part_in_the_next_question_with_its_marking_and_without_one_it_does_not(town, tmp_path: Path):
+    note = tmp_path / "ma note.txt"
+    note.write_text("Le portail nord ferme à dix-neuf heures. Le gardien Dupond a la clé.\n", encoding="utf-8")
+    asked = "À quelle heure ferme le portail nord ?"
+    with_it = told(run(town, "ines", "chat", stdin=lines(f"/file '{note}' DR", asked)))
+    assert "dix-neuf heures. [1]" in with_it
+    assert with_it.rstrip().endswith("DIFFUSION RESTREINTE")
+    without = run(town, "ines", "chat", stdin=lines(f"/file '{note}'", asked))
+    assert f"BadInput: {note}: expected the marking of this text behind its name, found none" in without.stderr
+    assert "dix-neuf" not in without.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "refusal"),
+    [
+        ("/marking S", "NotAllowed: question: expected a marking that ines may read"),
+        ("/ceiling Z", "BadMarking"),
+        ("/file nowhere.txt NP", "NotFound: nowhere.txt: expected a text file, found none"),
+        ("/file 'half", "BadInput: /file: expected a name, in quotes if it has spaces, and a marking, found 'half"),
+        ("/keep note", "NotFound: answer to keep: expected a question that was answered, found none"),
+    ],
+)
+def test_what_is_refused_is_told_and_the_conversation_goes_on(town, line: str, refusal: str):
+    said = run(town, "ines", "chat", stdin=lines(line, GUARD))
+    assert refusal in said.stderr
+    assert "trois mois" in told(said)
+
+
+def test_an_answer_is_kept_only_when_its_reader_says_so(town):
+    said = told(run(town, "ines", "chat", "--project", "open", stdin=lines(GUARD, "/keep garde", "/nothing")))
+    name = next(line for line in said.splitlines() if line.startswith("conservée: ")).split()[-1]
+    entry = json.loads(told(run(town, "ines", "show", name, "--json")))
+    assert (entry["kind"], entry["marking"]) == ("answer", "NP")
+    assert "/keep NOM" in said  # what it does not know is answered by what it knows

@@ -1,36 +1,24 @@
-"""`casemate ask` and the everyday functions: summarise, translate, redact, classify, minutes; answers shown again."""
+"""`casemate ask` and the everyday functions: summarise, translate, redact, classify, minutes."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from casemate.cli.options import EXISTING, PATH, Caller, acting, facts, printable
+from casemate.cli.saying import WORDS, banner, ending, stream
 
 if TYPE_CHECKING:
-    from casemate.factory import Factory
-    from casemate.serving.answers import Answer, Citation, Note
+    pass
 
 _MARKING = "Marking of the text; the answer carries its join with all that was used."
 _ENGINE = "The chat release that answers, or 'quote'; without it the newest that you may use."
-_WORDS = {
-    "fr": {"sources": "Sources", "page": "p.", "open": "ouvrir", "kept": "conservée", "engine": "moteur",
-           "prompts": "consignes", "decisions": "Décisions", "actions": "Actions", "people": "Participants",
-           "line": "ligne", "masked": "masqués", "none": "aucun", "suggested": "marquage probable",
-           "written": "écrit dans le texte", "resembles": "ressemble à un document",
-           "advice": "Suggestion seulement : une personne décide."},
-    "en": {"sources": "Sources", "page": "p.", "open": "open", "kept": "kept", "engine": "engine",
-           "prompts": "prompts", "decisions": "Decisions", "actions": "Actions", "people": "Participants",
-           "line": "line", "masked": "masked", "none": "none", "suggested": "likely marking",
-           "written": "written in the text", "resembles": "resembles a document",
-           "advice": "A suggestion only: a person decides."},
-}  # fmt: skip
 
 
 def engine_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -70,7 +58,7 @@ def ask(
         marking=marking, pasted=pasted, engine=engine, limit=limit, project=project, keep=keep, language=language or "",
         filters=filters,
     )  # fmt: skip
-    _stream(caller, factory, factory.ask(question, wish))
+    stream(caller, factory, factory.ask(question, wish))
 
 
 @click.command()
@@ -89,7 +77,7 @@ def summarise(
 
     wish = Wish(engine=engine, project=project, keep=keep, language=language or "")
     factory = caller.factory()
-    _stream(caller, factory, factory.summarise(entries, wish, subject=subject, sentences=sentences))
+    stream(caller, factory, factory.summarise(entries, wish, subject=subject, sentences=sentences))
 
 
 @click.command()
@@ -121,11 +109,11 @@ def translate(
 
     asyncio.run(run())
     made = whole[0]
-    words = _WORDS[target]
+    words = WORDS[target]
 
     def end() -> None:
         click.echo()
-        _ending(factory, made.marking, target, made.notes, {words["engine"]: made.engine})
+        ending(factory, made.marking, target, made.notes, {words["engine"]: made.engine})
 
     caller.emit(made.to_json(), end)
 
@@ -141,7 +129,7 @@ def redact(caller: Caller, file: Path, out: Path | None, marking: str, kind: Seq
     factory = caller.factory()
     text = file.read_text(encoding="utf-8", errors="replace")
     found = factory.redact(text, marking=marking, kinds=kind)
-    words = _WORDS[_language(factory)]
+    words = WORDS[factory.site.language]
     if out is not None:
         with out.open("x", encoding="utf-8") as stream:
             stream.write(found["text"])
@@ -152,7 +140,7 @@ def redact(caller: Caller, file: Path, out: Path | None, marking: str, kind: Seq
             click.echo("\n".join(printable(line) for line in found["text"].split("\n")))
             click.echo()
         facts({words["masked"]: "", **found["counts"]} if found["counts"] else {words["masked"]: words["none"]})
-        click.echo(_banner(factory, found["marking"]))
+        click.echo(banner(factory, found["marking"]))
 
     caller.emit(found, show)
 
@@ -165,7 +153,7 @@ def classify(caller: Caller, file: Path, marking: str) -> None:
     """Suggest the marking of a text file, by what is written in it and by the documents that it resembles."""
     factory = caller.factory()
     told = factory.classify(file.read_text(encoding="utf-8", errors="replace"), marking=marking)
-    words = _WORDS[_language(factory)]
+    words = WORDS[factory.site.language]
 
     def show() -> None:
         click.echo(f"{words['suggested']}  {told['suggestion'] or words['none']}")
@@ -188,87 +176,21 @@ def minutes(caller: Caller, file: Path, marking: str, engine: str, project: str,
     factory = caller.factory()
     wish = Wish(marking=marking, engine=engine, project=project, language=language or "")
     made = asyncio.run(factory.minutes(file.read_text(encoding="utf-8", errors="replace"), wish))
-    spoken = language or _language(factory)
-    words = _WORDS[spoken]
+    spoken = language or factory.site.language
+    words = WORDS[spoken]
 
     def show() -> None:
         click.echo(f"{words['people']}: {printable(', '.join(made.participants))}")
         for title, items in ((words["decisions"], made.decisions), (words["actions"], made.actions)):
             click.echo(f"\n{title}")
             for item in items:
-                lines = ", ".join(map(str, item.lines))
-                click.echo(printable(f"  • {item.text}  ({item.speaker}, {words['line']} {lines})"))
+                lines = f"{words['line']} {', '.join(map(str, item.lines))}"
+                where = ", ".join(filter(None, (item.speaker, lines)))  # under a heading, nobody is named
+                click.echo(printable(f"  • {item.text}  ({where})"))
         click.echo()
-        _ending(factory, made.marking, spoken, made.notes, {words["engine"]: made.engine})
+        ending(factory, made.marking, spoken, made.notes, {words["engine"]: made.engine})
 
     caller.emit(made.to_json(), show)
-
-
-# ── Showing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-def _stream(caller: Caller, factory: Factory, events: AsyncGenerator[Any]) -> None:
-    """Print the sentences of an answer as they come, then its sources; or the whole as JSON."""
-    from casemate.factory.assistant import Kept
-    from casemate.serving.answers import Done, Sentence
-
-    answers: list[Answer] = []
-    kept: list[dict[str, Any]] = []
-
-    async def run() -> None:
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Done):
-                    answers.append(event.answer)
-                elif isinstance(event, Kept):
-                    kept.append(event.entry)
-                elif isinstance(event, Sentence) and not caller.json:
-                    flag = f" ⚠ {event.flagged}" if event.flagged else ""
-                    click.echo(event.before + printable(event.written) + flag, nl=False)
-                    sys.stdout.flush()
-
-    asyncio.run(run())
-    told = answers[0].to_json() | ({"kept": kept[0]} if kept else {})
-    caller.emit(told, lambda: _end(factory, answers[0], kept))
-
-
-def _end(factory: Factory, answer: Answer, kept: Sequence[dict[str, Any]]) -> None:
-    words = _WORDS[answer.language]
-    click.echo(answer.text if not answer.sentences else "")
-    if answer.cited:
-        click.echo(f"\n{words['sources']}")
-        for citation in answer.cited:
-            click.echo(_source(citation, words))
-    click.echo()
-    told = {words["engine"]: answer.engine, words["prompts"]: answer.prompts}
-    told |= {words["kept"]: f"{kept[0]['name']} ({kept[0]['id']})"} if kept else {}
-    _ending(factory, answer.marking, answer.language, answer.notes, told)
-
-
-def _source(citation: Citation, words: dict[str, str]) -> str:
-    from casemate.serving.answers import PASTED
-
-    page = f", {words['page']} {citation.page}" if citation.page else ""
-    head = printable(f"  [{citation.number}] {citation.title or citation.document}{page} ({citation.marking})")
-    if citation.entry == PASTED:
-        return head
-    passage = citation.passage.partition(":")[2]
-    return f"{head}\n      {words['open']}: casemate docs page {citation.entry} {passage}"
-
-
-def _ending(factory: Factory, marking: Any, language: str, notes: Sequence[Note], told: dict[str, str]) -> None:
-    for one in notes:
-        click.echo(f"  ! {printable(one.text)}")
-    if told:
-        facts(told)
-    click.echo(factory.site.policy.wording(marking, language))
-
-
-def _banner(factory: Factory, marking: str) -> str:
-    policy = factory.site.policy
-    return policy.wording(policy.parse(marking), _language(factory))
-
-
-def _language(factory: Factory) -> str:
-    return "fr" if factory.site.policy.name == "fr" else "en"
 
 
 COMMANDS = (ask, summarise, translate, redact, classify, minutes)

@@ -80,10 +80,7 @@ class Guest(Generic[_D]):
 
     def under(self, ceiling: str) -> Guest[_D]:
         """The same guest, seeing and making nothing above `ceiling` either."""
-        reader = self.desk.reader
-        asked = self.desk.site.policy.parse(ceiling)
-        lower = replace(reader, ceiling=asked if reader.ceiling is None else meet(reader.ceiling, asked))
-        return replace(self, desk=replace(self.desk, reader=lower))
+        return replace(self, desk=self.desk.under(ceiling))
 
     @property
     def top(self) -> Marking:

@@ -27,7 +27,6 @@ from casemate.factory.means import (
     marking_typed,
     means_for,
     note_about,
-    site_language,
 )
 from casemate.markings import Marking
 from casemate.serving.answers import PASTED, Answer, Done, Event, Question, answer, language_of, pasted
@@ -36,7 +35,7 @@ from casemate.serving.functions import summarise as synthesis
 from casemate.serving.pool import EnginePool
 from casemate.serving.retrieval import Hit, Passage
 
-__all__ = ["PASSAGES", "Kept", "Wish", "ask", "summarise"]
+__all__ = ["PASSAGES", "Kept", "Wish", "ask", "keep", "summarise"]
 
 _QUERY_CHARACTERS = 4000
 _PASTED = {"fr": "Texte fourni", "en": "Pasted text"}
@@ -67,15 +66,14 @@ async def ask(
             async for event in told:
                 yield event
                 if isinstance(event, Done) and said.keep:
-                    row = await asyncio.to_thread(_keep, desk, event.answer, question, said, means)
-                    yield Kept(row)
+                    yield Kept(await asyncio.to_thread(keep, desk, event.answer, question, said))
 
 
 def _asked(desk: Desk, question: str, wish: Wish, pool: EnginePool) -> tuple[Question, Sequence[Hit], Means]:
     """What is asked, what was found and what answers it; the part that computes, for a thread."""
     declared = marking_brought if wish.pasted else marking_typed
     marking = declared(desk, wish.marking, "pasted text" if wish.pasted else "question")
-    language = wish.language or language_of(question, site_language(desk))
+    language = wish.language or language_of(question, desk.site.language)
     asked = Question(question, marking, language, wish.turns, desk.reader.ceiling)
     before = [turn.text for turn in wish.turns if turn.role == "user"][-1:]
     query = " ".join([question, *before])[:_QUERY_CHARACTERS]
@@ -117,9 +115,9 @@ def _note(desk: Desk, verb: str, whole: Answer | None, means: Means, asked: Ques
     note_about(desk, verb, entries, means, marking, facts)
 
 
-def _keep(desk: Desk, whole: Answer, about: str, wish: Wish, means: Means, found: Sequence[str] = ()) -> dict[str, Any]:
-    """The answer as an entry, made from the document sets (`found`, or those cited) and the releases used."""
-    parents = tuple(dict.fromkeys([*(found or whole.entries), *(entry.id for entry in means.uses)]))
+def keep(desk: Desk, whole: Answer, about: str, wish: Wish, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """An answer as an entry, made from the document sets (`sets`, or those it was given) and the releases used."""
+    parents = tuple(dict.fromkeys([*(sets or whole.entries), *whole.uses]))
     return answers_kept.keep(desk, whole, about, name=wish.keep, project=wish.project, parents=parents)
 
 
@@ -137,15 +135,14 @@ async def summarise(
         typed = marking_typed(desk, said.marking, "subject")
         markings = [typed, *(entry.marking for entry in found)]
         means = await asyncio.to_thread(means_for, desk, said, own, None, markings)
-        task = Synthesis(_passages(desk, found), typed, said.language or site_language(desk), subject, sentences)
+        task = Synthesis(_passages(desk, found), typed, said.language or desk.site.language, subject, sentences)
         events = synthesis(task, means.chosen.engine, means.grounding)
         async with aclosing(_told_of(desk, "summarise", events, means, typed, found)) as told:
             async for event in told:
                 yield event
                 if isinstance(event, Done) and said.keep:
                     sets = [entry.id for entry in found]
-                    row = await asyncio.to_thread(_keep, desk, event.answer, subject, said, means, sets)
-                    yield Kept(row)
+                    yield Kept(await asyncio.to_thread(keep, desk, event.answer, subject, said, sets))
 
 
 async def _told_of(

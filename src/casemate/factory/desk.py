@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from casemate.airlock.exchange import ExchangePolicy
 from casemate.catalog import Catalog, Entry, Person, Reader, View
 from casemate.catalog.catalog import JOURNALLED
+from casemate.catalog.site import meet
 from casemate.errors import BadInput, BadSignature, CasemateError, DiskFull, NotAllowed, NotFound, Unavailable
 from casemate.factory import policies
 from casemate.factory.site import Site, SiteToml, read_settings
@@ -67,6 +68,11 @@ class Desk:
     def sign(self, act: bytes) -> Mapping[str, Any]:
         """The signature of who acts over an act, as the journal keeps it."""
         return signature_of(self.pen, act)
+
+    def under(self, ceiling: str) -> Self:
+        """The same desk, seeing and making nothing above `ceiling` either."""
+        asked, before = self.site.policy.parse(ceiling), self.reader.ceiling
+        return replace(self, reader=replace(self.reader, ceiling=asked if before is None else meet(before, asked)))
 
     @contextmanager
     def act(self, verb: str, subject: str) -> Iterator[None]:

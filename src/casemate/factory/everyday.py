@@ -22,7 +22,6 @@ from casemate.factory.means import (
     marking_typed,
     means_for,
     note_about,
-    site_language,
 )
 from casemate.markings import Marking
 from casemate.serving.answers import language_of
@@ -76,7 +75,7 @@ async def minutes(desk: Desk, text: str, wish: Wish, *, pool: EnginePool | None 
     async with acting(desk, "minutes", f"transcript of {len(text)} characters", pool) as own:
         marking = marking_brought(desk, wish.marking, "transcript")
         means = await asyncio.to_thread(means_for, desk, wish, own, None, [marking])
-        language = wish.language or language_of(text, site_language(desk))
+        language = wish.language or language_of(text, desk.site.language)
         made = await minutes_of(text, marking, means.chosen.engine, means.grounding, language=language)
         facts = {"engine": made.engine, "decisions": len(made.decisions), "actions": len(made.actions)}
         note_about(desk, "minutes", (), means, made.marking, facts | {"release": means.chosen.release})
@@ -87,7 +86,7 @@ def redact(desk: Desk, text: str, *, marking: str, kinds: Sequence[str] = (), la
     """A text with its personal data and secrets masked; its marking stays."""
     with desk.act("redact", f"text of {len(text)} characters"):
         marked = marking_brought(desk, marking, "text to redact")
-        found: Redacted = masked(text, kinds=frozenset(kinds) or None, language=language or site_language(desk))
+        found: Redacted = masked(text, kinds=frozenset(kinds) or None, language=language or desk.site.language)
         desk.catalog.journal.append(
             desk.reader, "redact", f"text of {len(text)} characters", marking=marked,
             facts={"masked": sum(found.counts.values())}, sign=desk.sign,

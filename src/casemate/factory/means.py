@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from casemate.catalog import Entry
 from casemate.errors import AboveCeiling, BadInput
 from casemate.factory import models, policies, searching
 from casemate.factory.desk import Desk
@@ -54,11 +53,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Means:
-    """What answers: the engine, how it is grounded, the entries of the releases used."""
+    """What answers: the engine, and how it is grounded."""
 
     chosen: models.Chosen
     grounding: Grounding
-    uses: tuple[Entry, ...]
 
 
 @asynccontextmanager
@@ -86,15 +84,16 @@ def means_for(
         if wish.engine:
             raise
         chosen, notes = models.engine(desk, QUOTE, pool=pool, project=wish.project), ("engine ceiling",)
-    used = [entry for entry in (chosen.entry, meaning.model.entry if meaning else None) if entry is not None]
+    used = (chosen.entry, meaning.model.entry if meaning else None)
     markings = [chosen.marking, *([meaning.model.marking] if meaning else [])]
     grounding = Grounding(
         desk.site.policy, policies.read_prompts(desk.view, desk.store, desk.officer), secrets.token_hex(16),
         releases=tuple(markings), sampling=wish.sampling, flag_unsupported=wish.flag_unsupported, notes=notes,
         embedder=meaning.embedder if meaning else None,
         digests=tuple(filter(None, (chosen.release, meaning.model.digest if meaning else ""))),
+        uses=tuple(entry.id for entry in used if entry is not None),
     )  # fmt: skip
-    return Means(chosen, grounding, tuple(used))
+    return Means(chosen, grounding)
 
 
 def note_about(
@@ -102,7 +101,7 @@ def note_about(
 ) -> None:
     """A line about each of `entries` and each release used; one about nothing where there is neither."""
     subject = f"{facts.get('passages', 0)} passages of {len(entries)} document sets"
-    abouts = dict.fromkeys([*entries, *(entry.id for entry in means.uses)])
+    abouts = dict.fromkeys([*entries, *means.grounding.uses])
     for about in abouts or ("",):
         desk.catalog.journal.append(
             desk.reader, verb, subject, marking=marking, about=about, facts=facts, sign=desk.sign
@@ -119,8 +118,3 @@ def marking_brought(desk: Desk, text: str, thing: str) -> Marking:
     if not text:
         raise BadInput(thing, expected="the marking of the text (--marking)", found="none")
     return desk.admitted_marking(text, thing)
-
-
-def site_language(desk: Desk) -> str:
-    """The language of a site's pages, by its policy of markings."""
-    return "fr" if desk.site.policy.name == "fr" else "en"

@@ -85,7 +85,7 @@ def detect(
             scene_marking=desk.site.policy.parse(marking),
             policy=desk.site.policy,
             asked=release,
-            language="fr" if desk.site.policy.name == "fr" else "en",
+            language=desk.site.language,
             modality=str(entry.facts["modality"]),
             progress=progress,
         )

@@ -126,6 +126,11 @@ class Site:
         return self.settings.name
 
     @property
+    def language(self) -> str:
+        """The language of its pages where nobody asks for another: that of its policy of markings."""
+        return "fr" if self.policy.name == "fr" else "en"
+
+    @property
     def catalog_url(self) -> str:
         """Database of the catalog; a relative SQLite path is inside the site's folder."""
         url = self.settings.catalog.url

@@ -49,8 +49,8 @@ _CITED = re.compile(r"\s*\[\s?\d{1,3}(?:\s?[,;]\s?\d{1,3})*\s?\]")
 class Grounding:
     """How answers are made here; `nonce` must be new for every request.
 
-    `releases` are the markings of the models used, and `digests` name those models. `notes` are codes of what the
-    reader is to be told before anything else.
+    `releases` are the markings of the models used, `digests` name those models and `uses` their entries. `notes` are
+    codes of what the reader is to be told before anything else.
     """
 
     policy: Policy
@@ -58,6 +58,7 @@ class Grounding:
     nonce: str
     releases: tuple[Marking, ...] = ()
     digests: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     sampling: Sampling = field(default_factory=Sampling)
     embedder: Embedder | None = None
@@ -257,6 +258,7 @@ def _whole(
         language=question.language,
         usage=draft.usage,
         releases=grounding.digests,
+        uses=grounding.uses,
     )
 
 
@@ -264,5 +266,5 @@ def _refusal(question: Question, engine: Engine | None, grounding: Grounding, ma
     return Answer(
         wording(NOTHING, question.language), (), (), (), marking, refused=True, reasons=(NOTHING,),
         engine=engine.name if engine is not None else QUOTE, prompts=grounding.prompts.version,
-        language=question.language, releases=grounding.digests,
+        language=question.language, releases=grounding.digests, uses=grounding.uses,
     )  # fmt: skip

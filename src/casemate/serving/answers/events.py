@@ -114,7 +114,8 @@ class Note:
 class Answer:
     """A whole answer. `refused` says that nothing was answered, and `reasons` (codes of notes) why.
 
-    `releases` are the digests of the models used, so that a revocation finds what was made with them.
+    `releases` are the digests of the models used, so that a revocation finds what was made with them, and `uses` the
+    entries of these releases, from which it is made when it is kept.
     """
 
     text: str
@@ -129,6 +130,7 @@ class Answer:
     language: str
     usage: Usage | None = None
     releases: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
 
     @property
     def cited(self) -> tuple[Citation, ...]:

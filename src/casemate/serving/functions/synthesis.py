@@ -95,6 +95,7 @@ async def summarise(task: Synthesis, engine: Engine | None, grounding: Grounding
         text or wording(NOTHING, task.language), tuple(made), citations, (*reading.notes, *ending), marking,
         refused=not made, reasons=() if made else (NOTHING,), engine=engine.name if speaks and engine else QUOTE,
         prompts=grounding.prompts.version, language=task.language, releases=grounding.digests,
+        uses=grounding.uses,
     ))  # fmt: skip
 
 
