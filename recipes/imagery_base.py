@@ -31,6 +31,7 @@ from casemate.modalities.imagery import data, learned, recipes, weights
 from casemate.modalities.imagery.boxes import ImageryDataset
 from casemate.store.digest import Digest
 from casemate.store.folders import manifest_of
+from casemate.store.whole import write_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,10 +146,10 @@ def ship(outputs: Path, folder: Path) -> None:
     tensors = weights.from_bytes((outputs / weights.SAFETENSORS).read_bytes(), name=weights.SAFETENSORS)
     raw = weights.to_bytes(tensors, half=True)
     config = json.loads((outputs / weights.CONFIG).read_bytes()) | {"weights": str(Digest.of_bytes(raw))}
-    weights.write_whole(folder / "base.safetensors", raw)
+    write_whole(folder / "base.safetensors", raw)
     text = json.dumps(config, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    weights.write_whole(folder / "base.json", text.encode())
-    weights.write_whole(folder / "base.fingerprints.json", (outputs / learned.FILE).read_bytes())
+    write_whole(folder / "base.json", text.encode())
+    write_whole(folder / "base.fingerprints.json", (outputs / learned.FILE).read_bytes())
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from casemate.errors import BadInput, DiskFull, LabelOutsideImage
-from casemate.modalities.imagery import canonical, data
+from casemate.errors import BadInput, LabelOutsideImage
+from casemate.modalities.imagery import data
 from casemate.modalities.imagery.boxes import Box, ImageryDataset, LabelledImage, fit
-from casemate.modalities.imagery.canonical import CANONICAL, labels_text, parse_labels
+from casemate.modalities.imagery.canonical import labels_text, parse_labels
 from casemate.modalities.imagery.taxonomy import Node, Taxonomy
 from tests.modalities.imagery.scenes import make_scene, write_set
 
@@ -248,23 +248,6 @@ def test_labels_that_cannot_be_written_leave_nothing_behind(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="not JSON compliant"):
         data.save_labels(bad, tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_leaves_the_labels_that_were_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = parse_labels(json.dumps(GOOD).encode(), tmp_path)
-    data.save_labels(dataset, tmp_path)
-    before = (tmp_path / CANONICAL).read_bytes()
-
-    def on_a_full_disk(prefix: str, dir: Path) -> tuple[int, str]:  # noqa: A002
-        (dir / f"{prefix}x").touch()
-        return os.open("/dev/full", os.O_WRONLY), str(dir / f"{prefix}x")
-
-    monkeypatch.setattr(canonical.tempfile, "mkstemp", on_a_full_disk)
-    with pytest.raises(DiskFull, match=r"casemate-imagery.json: expected room for the labels, found No space left"):
-        data.save_labels(dataset, tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [CANONICAL]
-    assert (tmp_path / CANONICAL).read_bytes() == before
 
 
 def test_values_of_boxes_are_what_they_say(tmp_path: Path) -> None:

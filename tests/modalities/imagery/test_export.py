@@ -34,7 +34,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tensor.uniform_(0.5, 2.0, generator=generator)
         elif name.endswith(("running_mean", "bias")) and "logits" not in name and "logs" not in name:
             tensor.normal_(0, 0.3, generator=generator)
-    weights.write_whole(folder / weights.SAFETENSORS, weights.to_bytes(tensors))
+    (folder / weights.SAFETENSORS).write_bytes(weights.to_bytes(tensors))
     export.export_onnx(folder)
     return folder
 
@@ -134,10 +134,3 @@ def test_half_precision_halves_the_file_and_widens_again() -> None:
     assert back["a"].dtype == torch.float32
     torch.testing.assert_close(back["a"], tensors["a"], atol=1e-3, rtol=0)
     assert int(back["n"]) == 3
-
-
-def test_a_file_is_written_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    weights.write_whole(tmp_path / "a", b"one")
-    weights.write_whole(tmp_path / "a", b"two")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_bytes() == b"two"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.warp import transform
 
-from casemate.errors import DiskFull
 from casemate.modalities.imagery.geojson import Feature, write_collection
 from casemate.modalities.imagery.georeference import Georeference, georeference
 
@@ -175,16 +173,3 @@ def test_a_failure_half_way_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_collection(path, failing(), members={})
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["d.geojson"]
-
-
-def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    features = (Feature(None, {"label": "x" * 50_000}) for _ in range(10))
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-        with pytest.raises(DiskFull) as refusal:
-            write_collection(tmp_path / "d.geojson", features, members={})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "expected room to write, found File too large" in str(refusal.value)
-    assert list(tmp_path.iterdir()) == []

@@ -2,11 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,48 +9,34 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from casemate.compute.metrics import append_metric
 from casemate.errors import BadInput, Diverged
+from casemate.learning.checkpoint import Checkpoint, save_checkpoint
 from casemate.modalities.imagery import train, weights
 from casemate.modalities.imagery.infer import detect_image, open_detector
-from tests.modalities.imagery.training_runs import figures, prepared, squares
-
-ALONE = """
-import sys
-from pathlib import Path
-from casemate.compute.plan import Plan
-from casemate.modalities.imagery import train
-folder = Path(sys.argv[1])
-train.run(Plan.read(folder), folder)
-"""
+from tests.learning.runs import figures, killed_at, together
+from tests.modalities.imagery.training_runs import prepared, squares
 
 
-def alone(workdir: Path, **environment: str) -> subprocess.Popen[bytes]:
-    """The run of a work folder in a process of its own."""
-    return subprocess.Popen([sys.executable, "-c", ALONE, str(workdir)], env=os.environ | environment)
-
-
-def killed_at(workdir: Path, step: int) -> None:
-    """Run in a process of its own, killed with SIGKILL once it has reported a step."""
-    process = alone(workdir)
-    metrics = workdir / "metrics.jsonl"
-    until = time.monotonic() + 120
-    while not (metrics.is_file() and len(metrics.read_bytes().splitlines()) >= step):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < until, "the run never reported its step"
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not (workdir / "outputs" / weights.SAFETENSORS).exists()
-
-
-def test_a_run_killed_twice_ends_with_the_very_bytes_of_one_that_was_not(tmp_path: Path) -> None:
+def test_a_run_killed_then_interrupted_ends_with_the_very_bytes_of_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     settings = {"steps": 24, "checkpoint_every": 3, "validate_every": 12, "validation_share": 0.3}
     train.run(prepared(whole, **settings), whole)
-    prepared(torn, **settings)
+    plan = prepared(torn, **settings)
     killed_at(torn, 5)
-    killed_at(torn, len(figures(torn, "loss")) + 4)
-    assert alone(torn).wait() == 0
+
+    def interrupted(workdir: Path, step: int, total_steps: int, **values: float) -> None:
+        append_metric(workdir, step, total_steps, **values)
+        if step == 17:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "append_metric", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.run(plan, torn)
+    monkeypatch.undo()
+    train.run(plan, torn)
     for name in (weights.SAFETENSORS, "model.onnx", "model.json"):
         assert (torn / "outputs" / name).read_bytes() == (whole / "outputs" / name).read_bytes(), name
 
@@ -134,15 +115,9 @@ def test_a_run_that_no_longer_gets_better_stops_and_keeps_its_best_weights(tmp_p
 
 
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
-    train.run(prepared(tmp_path), tmp_path)
-    other = prepared(tmp_path, {"squares": squares}, seed=5)
-    with pytest.raises(BadInput, match=rf"step-000000006.safetensors: expected a checkpoint of plan {other.digest}"):
-        train.run(other, tmp_path)
-
-
-def test_first_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
-    plan = prepared(tmp_path, start="input:gone")
-    with pytest.raises(BadInput, match="parameter start: expected an input among squares, found gone"):
+    plan = prepared(tmp_path)
+    save_checkpoint(tmp_path / "checkpoints", 2, Checkpoint({}, {}), plan_digest="other")
+    with pytest.raises(BadInput, match=rf"step-000000002.safetensors: expected a checkpoint of plan {plan.digest}"):
         train.run(plan, tmp_path)
 
 
@@ -156,20 +131,13 @@ def test_first_weights_of_another_size_are_refused(tmp_path: Path) -> None:
         train.run(plan, newer)
 
 
-def test_two_processes_train_one_model_and_a_killed_run_of_two_resumes(tmp_path: Path) -> None:
-    def both(folder: Path) -> None:
-        argv = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
-        (folder.parent / "alone.py").write_text(ALONE)
-        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        command = [*argv, "--nproc-per-node=2", str(folder.parent / "alone.py"), str(folder)]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
-
-    for name in ("a", "b"):
-        prepared(tmp_path / name, batch=4)
-        both(tmp_path / name)
-    read = [(tmp_path / name / "outputs/model.safetensors").read_bytes() for name in ("a", "b")]
-    assert read[0] == read[1]
-    (tmp_path / "b/checkpoints/step-000000006.safetensors").unlink()
-    (tmp_path / "b/outputs/model.safetensors").unlink()
-    both(tmp_path / "b")
-    assert (tmp_path / "b/outputs/model.safetensors").read_bytes() == read[0]
+def test_two_processes_train_one_model_and_two_that_go_on_from_their_checkpoint_make_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    prepared(folder, batch=4)
+    together(folder)
+    model = folder / "outputs" / weights.SAFETENSORS
+    before = model.read_bytes()
+    (folder / "checkpoints/step-000000006.safetensors").unlink()
+    model.unlink()
+    together(folder)
+    assert model.read_bytes() == before

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -18,35 +13,15 @@ import torch
 from safetensors.torch import load_file
 
 from casemate.errors import BadInput, Diverged
+from casemate.learning.checkpoint import Checkpoint, save_checkpoint
+from casemate.learning.parallel import Team
 from casemate.modalities.language import architecture, data, learned, train
 from casemate.modalities.language.duplicates import overlap
-from casemate.modalities.language.parallel import Team
+from tests.learning.runs import figures, killed_at, together
 from tests.modalities.language.sets import chats, text, texts, write_lines
-from tests.modalities.language.training_runs import figures, prepared
+from tests.modalities.language.training_runs import prepared
 
-ALONE = """
-import sys
-from pathlib import Path
-from casemate.compute.plan import Plan
-from casemate.modalities.language import train
-folder = Path(sys.argv[1])
-train.run(Plan.read(folder), folder)
-"""
 WEIGHTS = "model.safetensors"
-
-
-def killed_at(workdir: Path, step: int) -> None:
-    """Run in a process of its own, killed with SIGKILL once it has reported a step."""
-    process = subprocess.Popen([sys.executable, "-c", ALONE, str(workdir)])
-    metrics = workdir / "metrics.jsonl"
-    until = time.monotonic() + 120
-    while not (metrics.is_file() and len(metrics.read_bytes().splitlines()) >= step):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < until, "the run never reported its step"
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not (workdir / "outputs" / WEIGHTS).exists()
 
 
 def based(workdir: Path, make: object = chats, **changes: object) -> Path:
@@ -198,19 +173,15 @@ def test_a_loss_that_is_not_a_number_ends_the_run_naming_the_step(tmp_path: Path
 
 # ── refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
-    train.run(prepared(tmp_path), tmp_path)
-    other = prepared(tmp_path, seed=5)
-    with pytest.raises(BadInput, match=rf"step-000000006.safetensors: expected a checkpoint of plan {other.digest}"):
-        train.run(other, tmp_path)
-    (tmp_path / "checkpoints/step-000000009.safetensors").write_bytes(b"torn")
-    with pytest.raises(BadInput, match=r"step-000000009.safetensors: expected a whole checkpoint"):
-        train.run(other, tmp_path)
+    plan = prepared(tmp_path)
+    save_checkpoint(tmp_path / "checkpoints", 2, Checkpoint({}, {}), plan_digest="other")
+    with pytest.raises(BadInput, match=rf"step-000000002.safetensors: expected a checkpoint of plan {plan.digest}"):
+        train.run(plan, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("make", "changes", "message"),
     [
-        (texts, {"start": "input:base"}, r"parameter start: expected an input among words \(a base model is"),
         (chats, {}, r"data set words: expected text, as the recipe's objective, found chat"),
         (texts, {"objective": "chat"}, r"data set words: expected chat, as the recipe's objective, found text"),
         (
@@ -250,26 +221,15 @@ def test_a_base_that_does_not_fit_is_refused(tmp_path: Path) -> None:
         old.unlink()
     with pytest.raises(BadInput, match=r"parameter context: expected at most the base model's 32, found 64"):
         train.run(prepared(tmp_path, start="input:base", context=64), tmp_path)
-    (tmp_path / "inputs/words").rename(tmp_path / "words")
-    with pytest.raises(BadInput, match=r"inputs: expected at least one data set, found none"):
-        train.run(prepared(tmp_path, None, start="input:base"), tmp_path)
-    assert base.is_dir()
 
 
 # ── several processes ────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("spread", ["ddp", "fsdp"])
 def test_two_processes_make_the_model_of_one_and_one_goes_on_from_their_checkpoint(tmp_path: Path, spread: str) -> None:
-    def both(folder: Path) -> None:
-        argv = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
-        (tmp_path / "alone.py").write_text(ALONE)
-        environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-        command = [*argv, "--nproc-per-node=2", str(tmp_path / "alone.py"), str(folder)]
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=300)
-
     settings = {"spread": spread, "validate_every": 3, "validation_share": 0.3, "micro_batch": 1}
     train.run(prepared(tmp_path / "one", **settings), tmp_path / "one")
     prepared(tmp_path / "two", **settings)
-    both(tmp_path / "two")
+    together(tmp_path / "two")
     one, two = (load_file(tmp_path / name / "outputs" / WEIGHTS) for name in ("one", "two"))
     assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
     np.testing.assert_allclose(

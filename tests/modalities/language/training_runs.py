@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,3 @@ def prepared(
     )
     (workdir / "plan.json").write_bytes(plan.to_json())
     return plan
-
-
-def figures(workdir: Path, name: str) -> list[float]:
-    """The values of one metric, step by step."""
-    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-    return [line[name] for line in lines if name in line]

@@ -1,24 +1,22 @@
 """The canonical label file of a set, casemate-imagery.json: sorted, one image a line, strictly read.
 
-Rules. Written whole or not at all: a temporary file, synchronised, then renamed. Read as foreign bytes are: unknown
+Rules. Written whole or not at all. Read as foreign bytes are: unknown
 keys, paths that leave the folder, labels that are no nodes and boxes out of their images are refused. Images are not
 opened. It is the same text for the same set, so that its digest tells whether labels changed.
 """
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from casemate.errors import BadInput, DiskFull
+from casemate.errors import BadInput
 from casemate.modalities.imagery.boxes import Box, ImageryDataset, LabelledImage, fit
 from casemate.modalities.imagery.taxonomy import Taxonomy
+from casemate.store.whole import write_whole
 
 CANONICAL = "casemate-imagery.json"
 _FORMAT = "casemate-imagery/1"
@@ -50,24 +48,8 @@ class _Document(_Strict):
 
 def save_labels(dataset: ImageryDataset, folder: Path) -> Path:
     """Write the set's labels to `folder`/casemate-imagery.json and return its path; the images stay where they are."""
-    target = folder / CANONICAL
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=".casemate-", dir=folder)
-        try:
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                file.write(labels_text(dataset))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as why:
-        if why.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFull(CANONICAL, expected="room for the labels", found=why.strerror) from why
-        raise BadInput(CANONICAL, expected="a folder that can be written", found=why.strerror) from why
-    return target
+    write_whole(folder / CANONICAL, labels_text(dataset).encode("ascii"))
+    return folder / CANONICAL
 
 
 def labels_text(dataset: ImageryDataset) -> str:

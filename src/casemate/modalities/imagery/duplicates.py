@@ -34,7 +34,7 @@ from casemate.errors import BadInput
 from casemate.modalities.imagery.boxes import ImageryDataset
 from casemate.modalities.imagery.pixels import open_scene, read_window, stretch_facts
 
-Fingerprints = dict[str, dict[str, Any]]
+Fingerprints = Mapping[str, Mapping[str, Any]]
 """For each image's path: {"whole": hex or "", "anchors": [[x, y, step, hex, hex], …]} in pixels of the image."""
 
 AGREEING = 5
@@ -78,7 +78,7 @@ class _Anchors(NamedTuple):
 
 def fingerprints(dataset: ImageryDataset, *, progress: Callable[[int, int, str], None] | None = None) -> Fingerprints:
     """The fingerprint of every image of a set; reads all pixels once, a block at a time."""
-    found: Fingerprints = {}
+    found: dict[str, dict[str, Any]] = {}
     with ThreadPoolExecutor(_THREADS) as pool:
         paths = [dataset.path_of(image) for image in dataset.images]
         for image, fingerprint in zip(dataset.images, pool.map(fingerprint_file, paths), strict=True):

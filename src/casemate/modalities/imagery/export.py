@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from casemate.errors import BadInput, RunFailed
 from casemate.modalities.imagery import graph, network
 from casemate.modalities.imagery.decode import Floats, node_scores, parents_of
-from casemate.modalities.imagery.weights import load_network, write_whole
+from casemate.modalities.imagery.weights import load_network
+from casemate.store.whole import write_whole
 
 ONNX, ONNX_INT8 = "model.onnx", "model-int8.onnx"
 FP32_TOLERANCE = 1e-3

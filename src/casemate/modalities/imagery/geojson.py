@@ -10,14 +10,12 @@ same bytes. Written beside its place, flushed to the disk, then renamed.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from casemate.store.staging import full_disk_named
+from casemate.store.whole import written_whole
 
 Ring = list[list[float]]
 
@@ -66,30 +64,6 @@ def write_collection(path: Path, features: Iterable[Feature], *, members: Mappin
             tail["bbox"] = [bounds.west, bounds.south, bounds.east, bounds.north]
         file.write(f"\n],\n{_text(tail)[1:]}\n".encode())
     return count
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears at `path` complete and on the disk, or not at all; a full disk is `DiskFull`."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with full_disk_named(path.parent), partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    _flush_folder(path.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename in the folder last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from casemate.modalities.imagery import export
 from casemate.modalities.imagery.taxonomy import Taxonomy
-from casemate.modalities.imagery.weights import CONFIG, FORMAT, SAFETENSORS, to_bytes, write_whole
+from casemate.modalities.imagery.weights import CONFIG, FORMAT, SAFETENSORS, to_bytes
+from casemate.store.whole import write_whole
 
 if TYPE_CHECKING:
     from casemate.modalities.imagery.network import Architecture, Detector

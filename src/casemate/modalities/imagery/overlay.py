@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from casemate.modalities.imagery.geojson import written_whole
 from casemate.modalities.imagery.pixels import RGB_HWC
+from casemate.store.whole import written_whole
 
 LONG_SIDE_PX = 1536
 SMALL_SIDE_PX = 1200

@@ -5,11 +5,9 @@ run that was made. Each figure in one was measured (docs/adr/0004-detector-archi
 arguments are the parameters that a person may reasonably change; any other goes through a plan of one's own.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
-from casemate.errors import BadInput, NotFound
+from casemate.learning.recipes import Recipes
 from casemate.modalities.imagery.schedule import TrainingPlan
 
 _FINE_TUNE = TrainingPlan(
@@ -49,41 +47,18 @@ _DEBUG = TrainingPlan(
 
 def fine_tune(**changes: Any) -> TrainingPlan:
     """From the shipped base weights to one's own classes, in minutes on two cores. The usual recipe."""
-    return _changed(_FINE_TUNE, changes)
+    return _FINE_TUNE.changed(changes)
 
 
 def base(**changes: Any) -> TrainingPlan:
     """What made the shipped base weights, from a backbone that learnt ImageNet (an input named imagenet)."""
-    return _changed(_BASE, changes)
+    return _BASE.changed(changes)
 
 
 def debug(**changes: Any) -> TrainingPlan:
     """A tiny network from random weights for a few steps: proves that everything runs, and learns nothing."""
-    return _changed(_DEBUG, changes)
+    return _DEBUG.changed(changes)
 
 
-RECIPES: Mapping[str, Callable[..., TrainingPlan]] = {
-    "fine_tune": fine_tune,
-    "base": base,
-    "debug": debug,
-}
-
-
-def names() -> list[str]:
-    """Names of the recipes, the usual one first."""
-    return list(RECIPES)
-
-
-def find(name: str) -> Callable[..., TrainingPlan]:
-    """The recipe of this name; NotFound lists those that there are."""
-    if name not in RECIPES:
-        raise NotFound("recipe", expected=" or ".join(RECIPES), found=repr(name))
-    return RECIPES[name]
-
-
-def _changed(plan: TrainingPlan, changes: Mapping[str, Any]) -> TrainingPlan:
-    known = plan.to_parameters()
-    for name in changes:
-        if name not in known:
-            raise BadInput(f"parameter {name}", expected=f"one of {', '.join(sorted(known))}", found="an unknown one")
-    return TrainingPlan.from_parameters({**replace(plan).to_parameters(), **changes})
+RECIPES = Recipes(fine_tune, base, debug)
+names, find = RECIPES.names, RECIPES.find

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from casemate.errors import BadInput
+from casemate.learning.settings import check, require_number
 from casemate.modalities.imagery.levels import LEVELS
 from casemate.modalities.imagery.robustness import CHANGES, Change
 
@@ -55,13 +56,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
 
 def settings(parameters: Mapping[str, Any]) -> Settings:
     """Read a plan's parameters."""
-    unknown = sorted(set(parameters) - set(Settings.__dataclass_fields__))
-    if unknown:
-        expected = f"parameters among {', '.join(Settings.__dataclass_fields__)}"
-        raise BadInput("evaluation", expected=expected, found=", ".join(unknown))
-    for name, (low, high) in _BOUNDS.items():
-        if name in parameters:
-            _check_number(name, parameters[name], low, high)
+    check(parameters, Settings.__dataclass_fields__, _BOUNDS)
     found = Settings(**{name: _value(name, value) for name, value in parameters.items()})
     names = [change.name for change in CHANGES]
     foreign = [name for name in found.robustness if name not in names]
@@ -81,17 +76,9 @@ def _value(name: str, value: Any) -> Any:
         if not isinstance(value, dict) or not set(value) <= set(LEVELS):
             raise BadInput("evaluation, target_precision", expected=f"figures for {', '.join(LEVELS)}", found=value)
         for level, figure in value.items():
-            _check_number(f"target_precision of {level}", figure, 0.0, 1.0)
+            require_number(f"target_precision of {level}", figure, 0.0, 1.0)
     if name == "training_fingerprints" and not (value is None or isinstance(value, dict)):
         raise BadInput(
             "evaluation, training_fingerprints", expected="fingerprints by image", found=type(value).__name__
         )
     return value
-
-
-def _check_number(name: str, value: Any, low: float, high: float) -> None:
-    whole = isinstance(low, int) and name in {"most_per_image", "resamples", "samples"}
-    kind = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        what = "a whole number" if whole else "a number"
-        raise BadInput(f"evaluation, {name}", expected=f"{what} from {low:g} to {high:g}", found=repr(value))

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from casemate.compute.plan import Plan
 from casemate.errors import BadInput
+from casemate.learning.inputs import inputs
 from casemate.modalities.imagery import weights
 from casemate.modalities.imagery.boxes import ImageryDataset
 from casemate.modalities.imagery.canonical import load_labels
 from casemate.modalities.imagery.loss import Tree
 from casemate.modalities.imagery.network import SIZES, Architecture, Detector, build
-from casemate.modalities.imagery.schedule import START_INPUT, TrainingPlan
+from casemate.modalities.imagery.schedule import TrainingPlan
 from casemate.modalities.imagery.taxonomy import Taxonomy
 
 BACKBONE_FORMAT = "casemate-backbone/1"
@@ -52,17 +53,12 @@ class Start:
 
 def start(plan: Plan, settings: TrainingPlan, workdir: Path) -> Start:
     """Read the inputs of a run and prepare its network."""
-    older = settings.start.removeprefix(START_INPUT) if settings.start.startswith(START_INPUT) else None
-    if older is not None and older not in plan.inputs:
-        raise BadInput("parameter start", expected=f"an input among {', '.join(sorted(plan.inputs))}", found=older)
-    names = sorted(name for name in plan.inputs if name != older)
-    if not names:
-        raise BadInput("inputs", expected="at least one data set", found="none")
-    datasets = {name: load_labels(workdir / "inputs" / name) for name in names}
+    given = inputs(plan.inputs, settings.start)
+    datasets = {name: load_labels(workdir / "inputs" / name) for name in given.datasets}
     taxonomy = _common_taxonomy(datasets)
     architecture = SIZES[settings.size]
     detector = build(architecture, len(taxonomy.names), seed=plan.seed)
-    origin = _first_weights(detector, taxonomy, architecture, settings, workdir / "inputs" / (older or ""))
+    origin = _first_weights(detector, taxonomy, architecture, settings, workdir / "inputs" / (given.older or ""))
     return Start(datasets, taxonomy, detector, architecture, origin)
 
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from casemate.errors import BadInput
 from casemate.modalities.language.corpus import Kind, LanguageDataset, SourceFile
 from casemate.modalities.language.records import PARSERS
-from casemate.modalities.language.whole import write_whole
+from casemate.store.whole import write_whole
 
 CANONICAL = "casemate-language.json"
 FORMAT = "casemate-language/1"

@@ -16,7 +16,7 @@ from casemate.modalities.language import architecture
 from casemate.modalities.language.gguf_file import write_gguf
 from casemate.modalities.language.parity import Parity, compare
 from casemate.modalities.language.vocabulary import of_folder
-from casemate.modalities.language.whole import put_in_place
+from casemate.store.whole import put_in_place
 
 __all__ = ["GGUF", "LIMITS", "Limit", "Parity", "export_gguf"]
 

@@ -18,8 +18,8 @@ from casemate.compute.plan import Plan
 from casemate.modalities.language import architecture, export, learned
 from casemate.modalities.language.data import facts as facts_of
 from casemate.modalities.language.start import Start
-from casemate.modalities.language.whole import write_whole
 from casemate.store.digest import Digest
+from casemate.store.whole import write_whole
 
 DESCRIPTION, CARD, FORMAT = "model.json", "MODEL_CARD.md", "casemate-language-model/1"
 _WRITTEN = (

@@ -4,10 +4,9 @@ Rules. A recipe is a pure function; what it returns is frozen into the plan, so 
 run that was made. A recipe's keyword arguments are the parameters of `schedule.TrainingPlan`.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
-from casemate.errors import BadInput, NotFound
+from casemate.learning.recipes import Recipes
 from casemate.modalities.language.schedule import TrainingPlan
 
 _BASE = "input:base"
@@ -86,47 +85,23 @@ _DEBUG = TrainingPlan(
 
 def fine_tune(**changes: Any) -> TrainingPlan:
     """From a base model (--base) and conversations to an assistant of one's own, by LoRA (tune=full: all weights)."""
-    return _changed(_FINE_TUNE, changes)
+    return _FINE_TUNE.changed(changes)
 
 
 def continue_pretraining(**changes: Any) -> TrainingPlan:
     """From a base model (--base) and texts: the model goes on reading, in the words of one's own documents."""
-    return _changed(_CONTINUE, changes)
+    return _CONTINUE.changed(changes)
 
 
 def small_french(**changes: Any) -> TrainingPlan:
     """From nothing but texts: a vocabulary and a model of 2.4 million parameters, in minutes on two cores."""
-    return _changed(_SMALL_FRENCH, changes)
+    return _SMALL_FRENCH.changed(changes)
 
 
 def debug(**changes: Any) -> TrainingPlan:
     """A tiny network from random weights for a few steps: proves that everything runs, and learns nothing."""
-    return _changed(_DEBUG, changes)
+    return _DEBUG.changed(changes)
 
 
-RECIPES: Mapping[str, Callable[..., TrainingPlan]] = {
-    "fine_tune": fine_tune,
-    "continue_pretraining": continue_pretraining,
-    "small_french": small_french,
-    "debug": debug,
-}
-
-
-def names() -> list[str]:
-    """Names of the recipes, the usual one first."""
-    return list(RECIPES)
-
-
-def find(name: str) -> Callable[..., TrainingPlan]:
-    """The recipe of this name; NotFound lists those that there are."""
-    if name not in RECIPES:
-        raise NotFound("recipe", expected=" or ".join(RECIPES), found=repr(name))
-    return RECIPES[name]
-
-
-def _changed(plan: TrainingPlan, changes: Mapping[str, Any]) -> TrainingPlan:
-    known = plan.to_parameters()
-    for name in changes:
-        if name not in known:
-            raise BadInput(f"parameter {name}", expected=f"one of {', '.join(sorted(known))}", found="an unknown one")
-    return TrainingPlan.from_parameters({**known, **changes})
+RECIPES = Recipes(fine_tune, continue_pretraining, small_french, debug)
+names, find = RECIPES.names, RECIPES.find

@@ -15,11 +15,12 @@ from torch import nn
 
 from casemate.compute.plan import Plan
 from casemate.errors import BadInput
+from casemate.learning.inputs import inputs
 from casemate.modalities.language import architecture, data, packing
 from casemate.modalities.language.corpus import LanguageDataset
 from casemate.modalities.language.divide import held_out
 from casemate.modalities.language.packing import Blocks
-from casemate.modalities.language.schedule import START_INPUT, TrainingPlan
+from casemate.modalities.language.schedule import TrainingPlan
 from casemate.modalities.language.vocabulary import Vocabulary, learned, of_folder
 
 LORA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -67,18 +68,12 @@ class Start:
 
 def start(plan: Plan, settings: TrainingPlan, workdir: Path) -> Start:
     """Read the inputs of a run and prepare what it learns from."""
-    name = settings.start.removeprefix(START_INPUT) if settings.start.startswith(START_INPUT) else None
-    if name is not None and name not in plan.inputs:
-        expected = f"an input among {', '.join(sorted(plan.inputs))} (a base model is given as --base)"
-        raise BadInput("parameter start", expected=expected, found=name)
-    names = sorted(given for given in plan.inputs if given != name)
-    if not names:
-        raise BadInput("inputs", expected="at least one data set", found="none")
-    datasets = {given: data.load_labels(workdir / "inputs" / given) for given in names}
+    given = inputs(plan.inputs, settings.start)
+    datasets = {name: data.load_labels(workdir / "inputs" / name) for name in given.datasets}
     _require_kind(datasets, settings)
     prints = {f"{s}/{record}": p for s, dataset in datasets.items() for record, p in data.fingerprints(dataset).items()}
     held = held_out(prints, settings.validation_share)
-    older = None if name is None else workdir / "inputs" / name
+    older = None if given.older is None else workdir / "inputs" / given.older
     config, vocabulary = _vocabulary(datasets, held, settings, older)
     if settings.gguf != "none":
         _ = vocabulary.pre_tokenizer  # one that llama.cpp cannot have is refused now, and not after the last step

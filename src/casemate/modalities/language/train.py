@@ -10,8 +10,7 @@ with Diverged, naming the step. bf16 is for GPUs, ignored elsewhere.
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,45 +20,29 @@ from torch import Tensor, nn
 
 from casemate.compute.metrics import append_metric
 from casemate.compute.plan import Plan
-from casemate.errors import BadInput, Diverged
-from casemate.modalities.language import checkpoint, model_folder
+from casemate.errors import BadInput
+from casemate.learning import checkpoint
+from casemate.learning.exact import exact
+from casemate.learning.moments import moments, restore_moments
+from casemate.learning.parallel import Team, put_back, team, whole
+from casemate.learning.progress import Progress, go_on, require_finite
+from casemate.modalities.language import model_folder
 from casemate.modalities.language.packing import IGNORED, Blocks, attention, order
-from casemate.modalities.language.parallel import Team, put_back, team, whole
 from casemate.modalities.language.schedule import TrainingPlan
 from casemate.modalities.language.start import Start, start
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 def run(plan: Plan, workdir: Path) -> None:
     """Train as the plan says, from the newest checkpoint if there is one; writes `outputs/`, a model folder."""
     settings = TrainingPlan.from_parameters(plan.parameters)
-    with _exact(plan.resources.threads), team(gpus=plan.resources.gpus) as us:
+    with exact(plan.resources.threads), team(gpus=plan.resources.gpus) as us:
         if settings.batch % us.size:
             raise BadInput("parameter batch", expected=f"a multiple of {us.size} processes", found=settings.batch)
         training = _Training(plan, start(plan, settings, workdir), us, workdir)
         training.resume()
-        training.go_on()
+        go_on(training, settings)
         training.write_outputs()
         us.wait()
-
-
-@contextmanager
-def _exact(threads: int) -> Iterator[None]:
-    """Deterministic arithmetic on a fixed number of threads."""
-    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    memory: Any = torch.utils.deterministic
-    filled = memory.fill_uninitialized_memory
-    torch.set_num_threads(threads)
-    # On a GPU a few gradients have no exact form: there the law is "same loss", and not "same bytes".
-    torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
-    memory.fill_uninitialized_memory = False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        torch.use_deterministic_algorithms(before[1])
-        memory.fill_uninitialized_memory = filled
 
 
 class _Training:
@@ -71,39 +54,33 @@ class _Training:
         if self.settings.recompute:
             network.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         self.half = self.settings.precision == "bf16" and us.device.type == "cuda"
-        self.module = us.wrap(network.to(us.device), spread=self.settings.spread, bf16=self.half)
+        self.module = self._shared(network.to(us.device))
         # After wrapping: what is divided among processes are other tensors than those that went in.
         self.learning = {name: p for name, p in sorted(network.named_parameters()) if p.requires_grad}
         self.optimizer = _optimizer(self.learning, self.settings)
         self.best: dict[str, Tensor] = {}
-        self.step, self.best_loss, self.worse_rounds, self.stopped = 0, math.inf, 0, False
+        self.progress = Progress(lower_is_better=True)
         self.epoch, self.blocks = -1, np.empty(0, np.int64)
         self.clock = (time.monotonic(), 0)
 
-    # ── one step after another ───────────────────────────────────────────────────────────────────────────────────────
-    def go_on(self) -> None:
-        """Take the steps that are left."""
-        settings = self.settings
-        while self.step < settings.steps and not self.stopped:
-            loss = self._learn()
-            self.step += 1
-            ends = self.step == settings.steps
-            if self.step % settings.report_every == 0 or ends:
-                self._report(loss)
-            if settings.validate_every and (self.step % settings.validate_every == 0 or ends):
-                self._validate()
-            if ends or self.stopped or self.step % settings.checkpoint_every == 0:
-                self._save()
+    def _shared(self, network: nn.Module) -> nn.Module:
+        """The network, shared with the other processes as the plan says."""
+        spread, on_gpu = self.settings.spread, self.us.device.type == "cuda"
+        if spread == "fsdp" or (spread == "auto" and on_gpu):
+            layers = [part for part in network.modules() if type(part).__name__.endswith("DecoderLayer")]
+            return self.us.divided(network, layers, bf16=self.half)
+        return self.us.averaging(network)
 
-    def _learn(self) -> tuple[float, int]:
+    # ── one step after another ───────────────────────────────────────────────────────────────────────────────────────
+    def learn(self, step: int) -> tuple[float, int]:
         """One step; this process's share of the loss (a sum), and how many tokens the whole batch predicts."""
         settings, mine = self.settings, list(self.us.places(self.settings.batch))
         taught = self.begun.taught
-        rows = [self._block(place) for place in range(settings.batch)]
+        rows = [self._block(step, place) for place in range(settings.batch)]
         targets = max(1, int((taught.labels[rows] != IGNORED).sum()))
         for group in self.optimizer.param_groups:
-            group["lr"] = settings.lr * settings.rate(self.step)
-        torch.manual_seed(_seed(self.plan.seed, self.step, self.us.rank))
+            group["lr"] = settings.lr * settings.rate(step)
+        torch.manual_seed(_seed(self.plan.seed, step, self.us.rank))
         self.module.train()
         self.optimizer.zero_grad(set_to_none=True)
         passes = [mine[at : at + settings.micro_batch] for at in range(0, len(mine), settings.micro_batch)]
@@ -113,8 +90,7 @@ class _Training:
                 loss = self._loss(taught, [rows[place] for place in places])
                 (loss * (self.us.size / targets)).backward()  # type: ignore[no-untyped-call]  # peers are averaged
             total += float(loss.detach())
-        if not math.isfinite(total):
-            raise Diverged(f"loss at step {self.step + 1} of {settings.steps}", expected="a finite number", found=total)
+        require_finite("loss", total, step + 1, settings.steps)
         torch.nn.utils.clip_grad_norm_(list(self.learning.values()), settings.clip_norm)
         self.optimizer.step()
         return total, targets
@@ -134,17 +110,17 @@ class _Training:
             logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
 
-    def _block(self, place: int) -> int:
-        """Which block stands at a place of the present step's batch."""
-        index = self.step * self.settings.batch + place
+    def _block(self, step: int, place: int) -> int:
+        """Which block stands at a place of a step's batch."""
+        index = step * self.settings.batch + place
         epoch, place = divmod(index, len(self.begun.taught))
         if epoch != self.epoch:
             self.epoch, self.blocks = epoch, order(len(self.begun.taught), self.plan.seed, epoch)
         return int(self.blocks[place])
 
-    def _report(self, loss: tuple[float, int]) -> None:
-        summed, targets = self.us.total(loss[0])[0], loss[1]
-        now, step = time.monotonic(), self.step
+    def report(self, step: int, loss: tuple[float, int]) -> None:
+        """A line of the mean loss of a token, its perplexity, and the speed."""
+        summed, targets, now = self.us.total(loss[0]), loss[1], time.monotonic()
         tokens = (step - self.clock[1]) * self.settings.batch * self.settings.context
         rate, self.clock = tokens / max(now - self.clock[0], 1e-9), (now, step)
         if self.us.leads:
@@ -154,10 +130,11 @@ class _Training:
 
     # ── early stop ───────────────────────────────────────────────────────────────────────────────────────────────────
     @torch.no_grad()
-    def _validate(self) -> None:
+    def measure(self, step: int) -> float | None:
+        """The mean loss of a token of what is held out; None where nothing is."""
         held = self.begun.held
         if held is None:
-            return
+            return None
         self.module.eval()
         size, micro = self.us.size, self.settings.micro_batch
         passes = [list(range(at, min(at + micro, len(held)))) for at in range(0, len(held), micro)]
@@ -167,41 +144,30 @@ class _Training:
         for number in range(self.us.rank, len(padded), size):
             loss = float(self._loss(held, padded[number]))
             total += loss if number < len(passes) else 0.0
-        mean = self.us.total(total)[0] / max(held.learned, 1)
-        if not math.isfinite(mean):
-            raise Diverged(f"validation loss at step {self.step}", expected="a finite number", found=mean)
+        mean = self.us.total(total) / max(held.learned, 1)
+        require_finite("validation loss", mean, step, self.settings.steps)
         if self.us.leads:
             values = {"validation_loss": mean, "validation_perplexity": _perplexity(mean)}
-            append_metric(self.workdir, self.step, self.settings.steps, **values)
-        if mean < self.best_loss:
-            self.best_loss, self.worse_rounds = mean, 0
-            self.best = {name: p.detach().clone() for name, p in self.learning.items()}
-        else:
-            self.worse_rounds += 1
-            self.stopped = self.worse_rounds >= self.settings.patience
-        self.clock = (time.monotonic(), self.step)
+            append_metric(self.workdir, step, self.settings.steps, **values)
+        self.clock = (time.monotonic(), step)
+        return mean
+
+    def keep(self) -> None:
+        """Keep the present weights as the best."""
+        self.best = {name: p.detach().clone() for name, p in self.learning.items()}
 
     # ── what is kept ─────────────────────────────────────────────────────────────────────────────────────────────────
-    def _save(self) -> None:
+    def save(self) -> None:
+        """A checkpoint of everything that changes, gathered by all processes and written by the first."""
         tensors = {
             **checkpoint.prefixed("model", whole(self.learning)),
             **checkpoint.prefixed("best", whole(self.best)),
-            **checkpoint.prefixed("moments", whole(self._moments())),
-        }
-        facts = {
-            "best": self.best_loss if math.isfinite(self.best_loss) else None,
-            "worse_rounds": self.worse_rounds,
-            "stopped": self.stopped,
+            **checkpoint.prefixed("moments", whole(moments(self.optimizer.state, self.learning))),
         }
         if self.us.leads:
-            kept = checkpoint.Checkpoint(tensors, facts)
+            kept = checkpoint.Checkpoint(tensors, self.progress.facts())
             folder, digest = self.workdir / "checkpoints", str(self.plan.digest)
-            checkpoint.save_checkpoint(folder, self.step, kept, plan_digest=digest)
-
-    def _moments(self) -> dict[str, Tensor]:
-        """The optimiser's state, by the name of its parameter and its own."""
-        state = self.optimizer.state
-        return {f"{name}|{m}": state[p][m] for name, p in self.learning.items() if p in state for m in _MOMENTS}
+            checkpoint.save_checkpoint(folder, self.progress.step, kept, plan_digest=digest)
 
     def resume(self) -> None:
         """Go back to the newest checkpoint, if there is one."""
@@ -213,24 +179,16 @@ class _Training:
         self.best = {name: self.learning[name].detach().clone() for name in found.under("best")}
         for name, tensor in found.under("best").items():
             put_back(self.best[name], tensor)
-        for key, tensor in found.under("moments").items():
-            name, moment = key.rsplit("|", 1)
-            parameter = self.learning[name]
-            like = tensor if moment == "step" else torch.zeros_like(parameter)
-            if moment != "step":
-                put_back(like, tensor)
-            self.optimizer.state[parameter][moment] = like
-        self.step, self.worse_rounds = int(found.facts["step"]), int(found.facts["worse_rounds"])
-        self.best_loss = math.inf if found.facts["best"] is None else float(found.facts["best"])
-        self.stopped = bool(found.facts["stopped"])
-        self.clock = (time.monotonic(), self.step)
+        restore_moments(self.optimizer.state, self.learning, found.under("moments"))
+        self.progress.go_back(found.facts)
+        self.clock = (time.monotonic(), self.progress.step)
 
     def write_outputs(self) -> None:
         """The model folder: the best weights where they were measured, else the last."""
         learned_ = whole(self.best or self.learning)
         if self.us.leads:
             tensors = _finished(self.begun, learned_)
-            facts = {"loss": self.best_loss if self.best else None, "steps": self.step}
+            facts = {"loss": self.progress.best if self.best else None, "steps": self.progress.step}
             model_folder.write(self.workdir / "outputs", self.plan, self.begun, tensors, facts)
 
 

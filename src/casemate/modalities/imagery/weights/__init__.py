@@ -1,12 +1,11 @@
-"""Weights on disk: safetensors only, whole or not there, and the base weights that ship with Casemate.
+"""Weights as bytes: safetensors only, and the base weights that ship with Casemate.
 
-Rules. A file is written beside, made durable and renamed into place. Reading is strict: a tensor too many, too few or
+Rules. Reading is strict: a tensor too many, too few or
 of another shape is an error that names it. Shipped weights are half precision and their digest stands in `base.json`,
 which is compared before use. Nothing here ever unpickles.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -22,21 +21,6 @@ if TYPE_CHECKING:
 
 FORMAT = "casemate-detector/1"
 SAFETENSORS, CONFIG = "model.safetensors", "model.json"
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even when the machine stops."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def to_bytes(tensors: "Mapping[str, Tensor]", *, half: bool = False) -> bytes:

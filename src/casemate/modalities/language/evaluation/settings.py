@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from casemate.errors import BadInput
+from casemate.learning.settings import check
 
 TASKS = ("chat", "embeddings", "ocr")
 
@@ -45,14 +46,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
 
 def settings(parameters: Mapping[str, Any]) -> Settings:
     """Read a plan's parameters; BadInput for one that is unknown, out of its bounds, or of another type."""
-    unknown = sorted(set(parameters) - set(Settings.__dataclass_fields__))
-    if unknown:
-        expected = f"parameters among {', '.join(Settings.__dataclass_fields__)}"
-        raise BadInput("evaluation", expected=expected, found=", ".join(unknown))
-    for name, (least, most) in _BOUNDS.items():
-        value = parameters.get(name, least)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise BadInput(f"evaluation, {name}", expected=f"a whole number from {least} to {most}", found=repr(value))
+    check(parameters, Settings.__dataclass_fields__, _BOUNDS)
     task = parameters.get("task", "")
     if task not in TASKS:
         found = repr(task) if task else "none: its entry does not say what it does"

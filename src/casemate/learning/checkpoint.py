@@ -1,9 +1,9 @@
 """Everything a run needs to go on as if nothing had happened: one safetensors file a checkpoint.
 
-Rules. A checkpoint holds the weights that learn, their best so far and the optimiser's moments, whole, so that
-another number of processes may go on; chance depends on the seed and the step alone and needs no keeping. It appears
-whole, by rename, or not at all, and nothing in it is ever unpickled. It belongs to one plan: another plan's is
-refused. The newest is used; the one before it is kept until the next is there.
+Rules. A checkpoint holds everything that changes, under names that its modality chooses: the weights that learn, their
+best so far, the optimiser's moments, and the state of a generator where chance does not depend on the seed and the step
+alone. It appears whole, by rename, or not at all, and nothing in it is ever unpickled. It belongs to one plan: another
+plan's is refused. The newest is used; the one before it is kept until the next is there.
 """
 
 import json
@@ -17,7 +17,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from casemate.errors import BadInput
-from casemate.modalities.language.whole import write_whole
+from casemate.store.whole import write_whole
 
 _KEPT = 2
 

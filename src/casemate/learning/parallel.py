@@ -1,13 +1,13 @@
 """Several processes as one run: torch.distributed where there is more than one, nothing at all where there is one.
 
-Rules. Each process draws its own places of the same batch and gradients are averaged, so a run of N processes sees
-the same blocks as a run of one. Either each holds all weights (ddp) or a part of them (fsdp); what is saved is whole
-in both and does not tell which. Process 0 writes. After a restart by torchrun, the processes meet under a new name in
-the same store, because the old one still remembers those that died.
+Rules. Each process draws its own places of the same batch and gradients are averaged, so a run of N processes learns
+from the same things as a run of one. Either each holds all weights (ddp) or a part of them (fsdp); what is saved is
+whole in both and does not tell which. Process 0 writes. After a restart by torchrun, the processes meet under a new
+name in the same store, because the old one still remembers those that died.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,24 +34,24 @@ class Team:
         """The process's own places in a batch."""
         return range(self.rank, batch, self.size)
 
-    def wrap(self, module: nn.Module, *, spread: str, bf16: bool) -> nn.Module:
-        """The module, shared with its peers where there are any."""
+    def averaging(self, module: nn.Module) -> nn.Module:
+        """The module with all its weights, averaging its gradients with its peers where there are any (ddp)."""
         if self.size == 1:
             return module
-        on_gpu = self.device.type == "cuda"
-        if spread == "fsdp" or (spread == "auto" and on_gpu):
-            return self._sharded(module, bf16=bf16 and on_gpu)
-        return nn.parallel.DistributedDataParallel(module, device_ids=[self.device.index] if on_gpu else None)
+        devices = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=devices)
 
-    def _sharded(self, module: nn.Module, *, bf16: bool) -> nn.Module:
-        """Every layer's weights divided among the processes, gathered when the layer works."""
+    def divided(self, module: nn.Module, layers: Iterable[nn.Module], *, bf16: bool) -> nn.Module:
+        """The module with each layer's weights divided among the processes, gathered when the layer works (fsdp)."""
+        if self.size == 1:
+            return module
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         mesh = init_device_mesh(self.device.type, (self.size,))
         half = torch.bfloat16 if bf16 else None
         policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32 if bf16 else None)
-        for layer in [part for part in module.modules() if type(part).__name__.endswith("DecoderLayer")]:
+        for layer in layers:
             fully_shard(layer, mesh=mesh, mp_policy=policy)
         fully_shard(module, mesh=mesh, mp_policy=policy)
         return module
@@ -62,13 +62,13 @@ class Team:
             return nullcontext()
         return module.no_sync()
 
-    def total(self, *values: float) -> list[float]:
-        """Sums over all processes, on every process."""
+    def total(self, value: float) -> float:
+        """The sum over all processes, on every process."""
         if self.size == 1:
-            return list(values)
-        held = torch.tensor(values, dtype=torch.float64, device=self.device)
+            return value
+        held = torch.tensor([value], dtype=torch.float64, device=self.device)
         torch.distributed.all_reduce(held)
-        return [float(value) for value in held.tolist()]
+        return float(held.item())
 
     def wait(self) -> None:
         """Until every process is here."""
