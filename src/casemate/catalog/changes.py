@@ -2,8 +2,9 @@
 
 Rules. An act that writes leaves a line in the journal with the fingerprint of what it wrote (`record`), in the same
 transaction; a line without one is all that its act left. So the number moves with every change, whichever process made
-it, and what was read at one number is what would be read now while it stays. It counts what is above its reader: it is
-shown to nobody, and what is kept by it is kept for each reader apart.
+it, and what was read at one number is what would be read now while it stays. Lines are looked at again only once the
+database says that something was committed. It counts what is above its reader: it is shown to nobody, and what is kept
+by it is kept for each reader apart.
 """
 
 from __future__ import annotations
@@ -35,18 +36,28 @@ class Changes:
     def __init__(self, database: Database) -> None:
         """Begin with nothing seen."""
         self._database, self._lock = database, threading.Lock()
+        self._version: int | None = None
         self._seen = self._number = -1
 
     def number(self) -> int:
         """A number that is another once anything was written; what it was before never comes back."""
-        with self._lock, self._database.reading() as connection:
+        with self._lock:
+            version = (
+                self._database.watch.version()
+            )  # before the lines are read: what comes between is looked at next time
+            if version is None or version != self._version:
+                self._look()
+                self._version = version
+            return self._number
+
+    def _look(self) -> None:
+        with self._database.reading() as connection:
             lines = [] if self._seen < 0 else connection.execute(_SINCE, {"seen": self._seen}).all()
             if self._seen < 0 or len(lines) == _MOST_LOOKED_AT:
                 self._seen = self._number = connection.execute(_LAST).scalar_one() or 0
             elif lines:
                 self._seen = lines[-1].position
                 self._number = self._seen if any(_writes(row.line) for row in lines) else self._number
-            return self._number
 
 
 class Kept(Generic[_K, _V]):

@@ -1,22 +1,24 @@
 """Transactions on the catalog's database: one to read, one to write.
 
 Rules. A read sees one moment of the database from beginning to end. A write holds the only writer's lock from its
-beginning, so what it checked still holds when it writes. Everything that one database does its own way is in the file
-named after it.
+beginning, so what it checked still holds when it writes. Writers of one process wait for one another here: the
+database's own way of waiting is to look again now and then, by which some of many never come to their turn. Everything
+that one database does its own way is in the file named after it.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from casemate.catalog import migrations, sqlite
 from casemate.catalog.text import Clock
-from casemate.errors import BadInput
+from casemate.errors import BadInput, Unavailable
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Database:
     """An open database with its tables up to date."""
 
     engine: Engine
+    watch: sqlite.Watch
+    _turn: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
 
     @classmethod
     def open(cls, url: str, clock: Clock) -> Database:
@@ -35,7 +39,8 @@ class Database:
         if parsed.get_backend_name() != "sqlite":
             found = parsed.render_as_string(hide_password=True)
             raise BadInput("database", expected="a URL such as sqlite:///PATH", found=repr(found))
-        database = cls(sqlite.engine(parsed))
+        engine = sqlite.engine(parsed)
+        database = cls(engine, sqlite.Watch(engine))
         with database.reading() as connection:
             ready = migrations.up_to_date(connection)
         if not ready:
@@ -51,12 +56,19 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """The only writer; all of it lands, or nothing."""
-        with sqlite.translated(self.engine.url), self.engine.connect() as plain:
-            connection = plain.execution_options(writing=True)
-            with connection.begin():
-                yield connection
+        """The only writer; all of it lands, or nothing. Unavailable where others write for too long."""
+        if not self._turn.acquire(timeout=sqlite.BUSY_TIMEOUT_S):
+            expected = f"the database to be free within {sqlite.BUSY_TIMEOUT_S} s"
+            raise Unavailable("catalog", expected=expected, found="others still before you")
+        try:
+            with sqlite.translated(self.engine.url), self.engine.connect() as plain:
+                connection = plain.execution_options(writing=True)
+                with connection.begin():
+                    yield connection
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Give the connections back."""
+        self.watch.close()
         self.engine.dispose()

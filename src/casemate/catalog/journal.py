@@ -4,7 +4,8 @@ Rules. A line is one JSON object in canonical form; its hash is the SHA-256 of t
 next line carries it as `previous`. A signature is over the act, which is the line without `previous` and `signature`:
 it can be shown to a reader without telling where in the chain the line stands. What is cut off at the end shows
 only against a head (count and hash) kept elsewhere: the site signs heads. Readers see acts, never positions or hashes:
-those would count what is above them.
+those would count what is above them. Lines that come together are written together: each is whole, and signed, before
+it waits, and a commit, which waits for the disk, ends all of them or none.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from casemate.catalog import schema
 from casemate.catalog.database import Database
 from casemate.catalog.site import Reader, Site, note
 from casemate.catalog.text import canonical, new_id, sha256, time_text
+from casemate.catalog.together import Together
 from casemate.errors import BadInput, JournalBroken
 from casemate.markings import Marking
 
@@ -29,6 +31,8 @@ BEGINNING = "0" * 64
 OUTCOMES = ("done", "refused")
 _SUBJECT_LIMIT, _REASON_LIMIT = 500, 4000
 _SEALS = frozenset({"previous", "signature"})
+_INSERT = schema.journal.insert()
+_LAST = select(schema.journal.c.position, schema.journal.c.hash).order_by(schema.journal.c.position.desc()).limit(1)
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Journal:
 
     database: Database
     site: Site
+    _together: Together[Signed, JournalLine] = field(default_factory=Together, compare=False, repr=False)
 
     def append(
         self,
@@ -88,15 +93,18 @@ class Journal:
         facts: Mapping[str, Any] | None = None,
         sign: Sign | None = None,
     ) -> JournalLine:
-        """Write a line in a transaction of its own; without a marking it gets the highest that `by` may have read."""
+        """Write a line that is all of its act; without a marking it gets the highest that `by` may have read."""
         if outcome not in OUTCOMES:
             raise BadInput("outcome", expected=" or ".join(OUTCOMES), found=repr(outcome))
         admitted = self.site.highest(by) if marking is None else self.site.admit_from(marking, by, thing="journal line")
         act = written_by(
             self.site, by, verb, subject, outcome=outcome, reason=reason, marking=admitted, about=about, facts=facts
         )
+        return self._together.write(signed(act, admitted, sign), self._written)
+
+    def _written(self, lines: Sequence[Signed]) -> Sequence[JournalLine]:
         with self.database.writing() as connection:
-            return append(connection, act, admitted, sign)
+            return append_all(connection, lines)
 
     def head(self) -> Head:
         """Where the chain ends now. Not for readers: it counts every line."""
@@ -153,33 +161,47 @@ def written_by(
     )
 
 
+@dataclass(frozen=True)
+class Signed:
+    """A line but for its place in the chain."""
+
+    act: Act
+    marking: Marking
+    said: Mapping[str, Any]
+    signature: Mapping[str, Any] | None
+
+
+def signed(act: Act, marking: Marking, sign: Sign | None) -> Signed:
+    """An act ready to be written; `sign` is given its bytes."""
+    act_json = act.to_json()
+    return Signed(act, marking, json.loads(act_json), None if sign is None else dict(sign(act_json)))
+
+
 def append(connection: Connection, act: Act, marking: Marking, sign: Sign | None) -> JournalLine:
     """Write a line at the end of the chain, inside the caller's writing transaction."""
-    before = head(connection)
-    act_json = act.to_json()
-    signature = None if sign is None else dict(sign(act_json))
-    said = json.loads(act_json)
-    sealed = said | {"previous": before.hash}
-    line = canonical(sealed if signature is None else sealed | {"signature": signature}, thing="journal line")
-    row = {
-        "position": before.count + 1,
-        "id": act.id,
-        "time": act.time,
-        "marking": note(connection, marking),
-        "actor": act.actor,
-        "verb": act.verb,
-        "about": act.about,
-        "line": line,
-        "hash": sha256(line),
-    }
-    connection.execute(schema.journal.insert(), row)
-    return JournalLine(Act(**said), signature)
+    return append_all(connection, [signed(act, marking, sign)])[0]
+
+
+def append_all(connection: Connection, lines: Sequence[Signed]) -> tuple[JournalLine, ...]:
+    """Write lines at the end of the chain in their order, likewise."""
+    last, rows = head(connection), []
+    texts = {marking: note(connection, marking) for marking in {line.marking for line in lines}}
+    for place, line in enumerate(lines, last.count + 1):
+        seals = {"previous": last.hash} | ({} if line.signature is None else {"signature": line.signature})
+        text = canonical({**line.said, **seals}, thing="journal line")
+        last = Head(place, sha256(text))
+        act = line.act
+        rows.append({
+            "position": place, "id": act.id, "time": act.time, "marking": texts[line.marking], "actor": act.actor,
+            "verb": act.verb, "about": act.about, "line": text, "hash": last.hash,
+        })  # fmt: skip
+    connection.execute(_INSERT, rows)
+    return tuple(JournalLine(Act(**line.said), line.signature) for line in lines)
 
 
 def head(connection: Connection) -> Head:
     """Where the chain ends."""
-    table = schema.journal
-    last = connection.execute(select(table.c.position, table.c.hash).order_by(table.c.position.desc()).limit(1)).first()
+    last = connection.execute(_LAST).first()
     return Head(0, BEGINNING) if last is None else Head(last.position, last.hash)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from casemate.errors import DiskFull, NotTrusted, Unavailable
 
 BUSY_TIMEOUT_S = 60
+_KEPT_CONNECTIONS = 16
 _PRAGMAS = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
     "PRAGMA journal_mode = WAL",
@@ -36,10 +38,39 @@ def engine(url: URL) -> Engine:
         made = create_engine(url, poolclass=StaticPool)
     else:
         _own(Path(str(url.database)))
-        made = create_engine(url)
+        # As many as there are threads: who waits for a connection of others waits for the disk of others.
+        made = create_engine(url, pool_size=_KEPT_CONNECTIONS, max_overflow=-1)
     event.listen(made, "connect", _connected)
     event.listen(made, "begin", _begun)
     return made
+
+
+class Watch:
+    """Whether anything was committed since the last look, by whoever; safe for several threads.
+
+    In memory there is one connection, which cannot see its own commits: there, the answer is always that it may be so.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Look at the database of `engine` by a connection of its own, which never writes."""
+        self._engine, self._lock = engine, threading.Lock()
+        self._connection: Any = None
+
+    def version(self) -> int | None:
+        """A number that is another after every commit; None where that cannot be known."""
+        if self._engine.url.database in {None, "", ":memory:"}:
+            return None
+        with self._lock, translated(self._engine.url):
+            if self._connection is None:
+                self._connection = self._engine.raw_connection()
+            return int(self._connection.cursor().execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Give the connection back."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def append_only(table: str) -> list[str]:
