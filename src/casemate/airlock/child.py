@@ -21,6 +21,7 @@ from casemate.compute.messages import Unpacker, pack
 from casemate.errors import BadInput
 
 _READ_BYTES = 1 << 16
+_WITH_MACROS = frozenset({"docm", "xlsm", "pptm", "dotm", "xltm", "potm"})
 _CHECKPOINTS = frozenset({"pt", "pth", "bin", "ckpt"})  # PyTorch writes them as ZIP archives
 
 
@@ -108,8 +109,16 @@ def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding 
 
 def _hint(found: str, path: str) -> str:
     """What to do about a type that is not allowed."""
-    if found == "pickle" or (found == "zip archive" and formats.ending(path) in _CHECKPOINTS):
+    end = formats.ending(path)
+    if found == "pickle" or (found == "zip archive" and end in _CHECKPOINTS):
         return f"; {pickles.HINT}"
+    if found == "Microsoft compound file":
+        encrypted = end in formats.endings_of("ooxml")
+        return "; if it is encrypted, save it without a password" if encrypted else "; save it as .docx, .xlsx or .pptx"
+    if found == "zip archive" and end in _WITH_MACROS:
+        return "; a document with macros: save it without them"
+    if found == "zip archive" and any(end in known.endings for known in formats.FORMATS.values() if end):
+        return f", which is not what .{end} says: a document of Office is named by its kind"
     return "; unpack it first" if found.endswith("archive") else ""
 
 

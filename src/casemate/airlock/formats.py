@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from casemate.store import texts
+
 HEAD_BYTES = 4096
 UNKNOWN = "unknown binary"
 
@@ -92,11 +94,15 @@ ARCHIVES = {
 }
 # Scanned, and what is attached to them taken out and inspected as files of their own; they are kept as they are.
 MAILS = frozenset({"eml", "msg"})
+# Not a type of its own: where a delivery may hold it, its texts may be in the encodings of `casemate.store.texts`.
+OLDER_TEXTS = "text in older encodings"
 # What each kind of delivery may hold: everything else is refused, however harmless.
 _TEXTS = frozenset({"json", "geojson", "json lines", "xml", "csv", "text", "html"})
 IMAGERY = frozenset({"png", "jpeg", "tiff", "webp", "json", "geojson", "xml", "csv", "text"})
 SPEECH = frozenset({"wav", "flac", "ogg", "mp3", "json", "json lines", "csv", "text"})
-DOCUMENTS = frozenset({"pdf", "ooxml", "odf", "html", "png", "jpeg", "tiff", "parquet"}) | MAILS | _TEXTS
+DOCUMENTS = (
+    frozenset({"pdf", "ooxml", "odf", "html", "png", "jpeg", "tiff", "parquet"}) | MAILS | _TEXTS | {OLDER_TEXTS}
+)
 MODEL = frozenset({"safetensors", "onnx", "gguf", "npy", "npz", "json", "json lines", "csv", "text", "png", "html"})
 
 # Readers of images open these along with an image, by name, and would take data from them that nobody looked at.
@@ -147,7 +153,7 @@ _MARKUP = (
     ("SVG picture", re.compile(rb"<svg[\s>]", re.IGNORECASE)),
     ("html", re.compile(rb"<html[\s>]|<!doctype\s+html|<script[\s>]", re.IGNORECASE)),
 )
-_XML = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|!DOCTYPE|[A-Za-z_][\w.:-]*[\s/>])")
+_XML = re.compile(rb"(\xef\xbb\xbf)?\s*<(\?xml|(?i:!DOCTYPE)|[A-Za-z_][\w.:-]*[\s/>])")
 _HEADERS = re.compile(rb"[!-9;-~]+:[^\n]*\n")  # the first of a mail, RFC 5322
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -164,7 +170,8 @@ def sniff(head: bytes, path: str) -> str:
         if magic.match(head):
             return _sniff_container(name, path)
     if _NOT_TEXT.search(head):
-        return UNKNOWN
+        narrow = texts.head_in_utf_8(head)
+        return UNKNOWN if narrow is None or _NOT_TEXT.search(narrow) else sniff(narrow, path)
     end = ending(path)
     if not head and not any(end in FORMATS[name].endings for name in _TEXTS):
         return "empty file"

@@ -14,6 +14,7 @@ from html.parser import HTMLParser
 from casemate.airlock import references
 from casemate.airlock.distinct import distinct
 from casemate.airlock.report import Finding
+from casemate.store.texts import Decoded
 
 # What may begin with `<`, in the one form that all readers agree on.
 _TAG = re.compile(
@@ -48,25 +49,29 @@ _CSS_LOADS = re.compile(r"@import|image-set\(|expression\(|-moz-binding|behavior
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
 
 
-def check(text: str) -> list[Finding]:
-    """What is wrong with a page, and the links that it holds."""
+def check(text: str, encoding: Decoded | None = None) -> list[Finding]:
+    """What is wrong with a page, and the links that it holds; `encoding` is what it was read in."""
     for begin in _BEGINS.finditer(text):
         if not _TAG.match(text, begin.start()):
             line = text.count("\n", 0, begin.start()) + 1
             found = text[begin.start() : begin.start() + 40]
             return [Finding("markup", "plain tags that every reader cuts alike", f"{found!a} in line {line}")]
-    page = _Page()
+    page = _Page(encoding or Decoded(""))
     page.feed(text)
     page.close()
+    if encoding and encoding.why == "said" and not page.said:
+        page.findings.append(Finding("text", "an encoding that the page says itself", encoding.encoding))
     return distinct(page.findings)
 
 
 class _Page(HTMLParser):
     """Gathers findings while a page is parsed."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: Decoded) -> None:
         super().__init__(convert_charrefs=True)
         self.findings: list[Finding] = []
+        self.said = False
+        self._encoding = encoding
         self._in_style = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -106,9 +111,10 @@ class _Page(HTMLParser):
         if equivalent and equivalent not in _META:
             self._refuse("element", f"meta http-equiv of {', '.join(sorted(_META))}", equivalent)
         named = _CHARSET.search(values.get("content", "")) if equivalent == "content-type" else None
-        charset = values.get("charset") or (named[1] if named else "utf-8")
-        if charset.strip().lower() not in {"utf-8", "utf8"}:
-            self._refuse("text", "UTF-8", f"a page that says it is {charset!a}")
+        charset = values.get("charset") or (named[1] if named else "")
+        self.said = self.said or bool(charset)
+        if charset and not self._encoding.is_in(charset):
+            self._refuse("text", self._encoding.encoding, f"a page that says it is {charset!a}")
 
     def _check_attribute(self, tag: str, name: str, value: str, values: dict[str, str]) -> None:
         if name.startswith("on") or name in _NEVER:

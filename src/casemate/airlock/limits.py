@@ -27,6 +27,7 @@ class ScanLimits:
     archive that arrived, and of all within it, is held against `max_expansion` and `expands_freely_bytes` too.
     A process that gets the processor only now and then, as on a busy machine, is waited for `patience` times as long as
     it may compute. An antivirus is sent `antivirus_window_bytes` at once: its own default limit, less something.
+    Texts are in UTF-8 and cells between commas unless `older_texts`: what reads them afterwards has to tell them too.
     """
 
     memory_bytes: int = 3 << 30
@@ -53,6 +54,7 @@ class ScanLimits:
     antivirus_window_bytes: int = 96 << 20
     max_failures: int = 10
     workers: int = 0
+    older_texts: bool = False
 
     def time_for(self, size: int) -> float:
         """Seconds of processor time that a file of `size` bytes may take."""

@@ -18,11 +18,13 @@ from casemate.airlock import references
 from casemate.airlock.distinct import distinct
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.report import Finding
+from casemate.store import texts
 
 # What the reader of MIME raises over headers and parts that it cannot make sense of.
 BROKEN = (LookupError, AttributeError, ValueError, TypeError, RecursionError)
 ATTACHED = "attachment"  # the rule of the note that a mail has files attached, which are then taken out and inspected
 MAX_PARTS, MAX_DEPTH = 2000, 32
+WITHIN = f"at most {MAX_PARTS} parts, {MAX_DEPTH} deep"
 _CONTAINERS = frozenset({"mixed", "alternative", "related", "report", "signed", "digest", "parallel"})
 _NEVER = frozenset({"message/external-body", "message/partial"})
 _ENCODINGS = frozenset({"", "7bit", "8bit", "quoted-printable", "base64"})
@@ -74,7 +76,7 @@ def _structure(message: Message) -> Iterator[Finding]:
         part, depth = stack.pop()
         count += 1
         if depth > MAX_DEPTH or count > MAX_PARTS:
-            yield Finding("mail", f"at most {MAX_PARTS} parts, {MAX_DEPTH} deep", "more")
+            yield Finding("mail", WITHIN, "more")
             return
         yield from _part(part)
         inner = part.get_payload()
@@ -102,13 +104,12 @@ def _words(part: EmailMessage, limits: ScanLimits) -> list[Finding]:
     data = payload if isinstance(payload, bytes) else b""
     if part.defects:  # what only shows when it is decoded
         return [Finding("mail", "MIME that every reader cuts alike", type(part.defects[0]).__name__)]
-    charset = part.get_content_charset() or "utf-8"
     if len(data) > limits.max_text_bytes:
         return [Finding("size", f"text of at most {limits.max_text_bytes} bytes", str(len(data)))]
     try:
-        text = data.decode(charset)
-    except (LookupError, UnicodeDecodeError):
-        return [Finding("text", f"text in {charset!a}, as it says", "other bytes, or no such encoding")]
+        text = texts.decode(data, part.get_content_charset() or "").text
+    except texts.NotTextError as why:
+        return [Finding("text", why.expected, why.found)]
     return check_text(text) or (check_html(text) if part.get_content_subtype() == "html" else [])
 
 

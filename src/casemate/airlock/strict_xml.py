@@ -1,7 +1,7 @@
 """XML that makes a reader open or expand nothing else: shared by the scanners of labels and of Office documents.
 
-Rules. A document type, entities, processing instructions, inclusions, deep nesting and other encodings than UTF-8 are
-findings of the rule `xml`. Nothing is kept in memory: elements are handed to a callback as they begin.
+Rules. A document type, entities, processing instructions, inclusions, deep nesting and a declared encoding that is not
+the text's are findings of the rule `xml`. Nothing is kept in memory: elements are handed to a callback as they begin.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from casemate.airlock.report import Finding
+from casemate.store.texts import Decoded
 
 OnStart = Callable[[str, dict[str, str]], None]
 OnText = Callable[[str], None]
@@ -25,6 +26,7 @@ class _Watch:
     max_nesting: int
     instructions: frozenset[str]
     on_start: OnStart | None
+    encoding: Decoded
     findings: list[Finding] = field(default_factory=list)
     depth: int = 0
 
@@ -43,8 +45,8 @@ class _Watch:
 
     def on_declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
         """`<?xml … encoding=…?>`."""
-        if encoding and encoding.upper() not in {"UTF-8", "UTF8", "US-ASCII", "ASCII"}:
-            self._note("UTF-8", f"the encoding {encoding}")
+        if encoding and not self.encoding.is_in(encoding):
+            self._note(self.encoding.encoding, f"the encoding {encoding}")
 
     def on_element(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
@@ -72,9 +74,13 @@ def parse(
     on_start: OnStart | None = None,
     on_text: OnText | None = None,
     instructions: frozenset[str] = frozenset(),
+    encoding: Decoded | None = None,
 ) -> list[Finding]:
-    """What is wrong with XML that comes in pieces; `instructions` are processing instructions that may stand in it."""
-    watch = _Watch(max_nesting, instructions, on_start)
+    """What is wrong with XML that comes in pieces of UTF-8.
+
+    `instructions` are processing instructions that may stand in it, `encoding` is what it was in before.
+    """
+    watch = _Watch(max_nesting, instructions, on_start, encoding or Decoded(""))
     parser = expat.ParserCreate("UTF-8")
     parser.buffer_text = True
     parser.StartDoctypeDeclHandler = watch.on_doctype

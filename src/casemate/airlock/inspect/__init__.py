@@ -42,7 +42,8 @@ def inspect(
     (`layout.lay_out`). Nothing that a file holds is raised: it is in the report, for `require_clean` to refuse.
     BadInput for rules that do not compile; DiskFull where there is no room to unpack.
     """
-    order = _order(allowed, limits or ScanLimits(), rules)
+    limits = replace(limits or ScanLimits(), older_texts=formats.OLDER_TEXTS in allowed)
+    order = _order(allowed, limits, rules)
     shutil.rmtree(admitted.folder.parent / UNPACKED, ignore_errors=True)  # of an earlier inspection
     below = admitted.folder.name
     waiting = [Waiting(replace(file, path=f"{below}/{file.path}"), file.path) for file in admitted.files]

@@ -28,5 +28,7 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # no
         return [Finding("size", f"a mail of at most {limits.max_text_bytes} bytes", str(size))]
     try:
         return mail_rules.check(email.message_from_bytes(file.read_bytes(), policy=email.policy.default), limits)
+    except RecursionError:
+        return [Finding("mail", mail_rules.WITHIN, "more")]
     except mail_rules.BROKEN as why:
         return [Finding("mail", "a mail whose headers and parts can be read", type(why).__name__)]

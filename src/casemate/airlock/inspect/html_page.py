@@ -10,15 +10,16 @@ from pathlib import Path
 from casemate.airlock import html_rules
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.report import Finding
-from casemate.airlock.text import read_text
+from casemate.airlock.text import read_decoded, refused
+from casemate.store.texts import said_in_html
 
 
 def versions() -> dict[str, str]:
     """The scanner's version."""
-    return {"html_page": "1"}
+    return {"html_page": "2"}
 
 
 def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # noqa: ARG001  one signature for all
     """Whether it is a page that only shows."""
-    text, findings = read_text(file, limits)
-    return findings or html_rules.check(text)
+    decoded, findings = read_decoded(file, limits, said_in_html)
+    return findings if refused(findings) else [*findings, *html_rules.check(decoded.text, decoded)]

@@ -14,7 +14,7 @@ from typing import Any
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.model_configs import check_settings
 from casemate.airlock.report import Finding
-from casemate.airlock.text import read_text
+from casemate.airlock.text import read_text, refused
 
 _STRING = re.compile(r'"[^"]*"')
 _NOT_BRACKETS = re.compile(r"[^\[\]{}]+")
@@ -39,8 +39,10 @@ def versions() -> dict[str, str]:
 def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
     """Whether it is JSON, whole."""
     text, findings = read_text(file, limits)
-    if findings:
-        return findings
+    return findings if refused(findings) else [*findings, *_check(text, file, type_name, limits)]
+
+
+def _check(text: str, file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
     if type_name == "json lines":
         lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
         return next((found for number, line in lines if (found := parse(line, f" in line {number}", limits)[1])), [])

@@ -8,6 +8,7 @@ and Parquet are not read.
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -18,6 +19,7 @@ from casemate.airlock import pdf_rules, strict_xml
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.personal import Summary
 from casemate.airlock.report import Finding
+from casemate.airlock.text import in_utf_8
 from casemate.airlock.zips import NotStrictError, open_strict
 
 READS_EVERY_FILE = True
@@ -45,7 +47,11 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
     """Notes on the personal data and the secrets that a file holds."""
     summary, read, size = Summary(), 0, file.stat().st_size
     with file.open("rb") as stream:
-        if type_name in _TEXTS:
+        older = in_utf_8(file, type_name, limits)
+        if older is not None:
+            size = len(older)
+            read = _read_text(io.BytesIO(older), size, summary, limits)
+        elif type_name in _TEXTS:
             read = _read_text(stream, size, summary, limits)
         elif type_name == "pdf":
             read, size = _read_pdf(stream, summary, limits)

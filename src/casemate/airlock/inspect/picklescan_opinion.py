@@ -42,6 +42,8 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # no
     """What picklescan holds to be dangerous in a file."""
     from picklescan.scanner import SafetyLevel, scan_file_path
 
+    if not file.stat().st_size:
+        return []
     try:
         result = scan_file_path(str(file))
     except _GIVES_UP as why:

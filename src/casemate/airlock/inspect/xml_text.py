@@ -11,15 +11,19 @@ from xml.parsers import expat
 from casemate.airlock import strict_xml
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.report import Finding
-from casemate.airlock.text import read_text
+from casemate.airlock.text import read_decoded, refused
+from casemate.store.texts import said_in_xml
 
 
 def versions() -> dict[str, str]:
     """The scanner's version and its parser's."""
-    return {"expat": expat.EXPAT_VERSION.removeprefix("expat_"), "xml_text": "1"}
+    return {"expat": expat.EXPAT_VERSION.removeprefix("expat_"), "xml_text": "2"}
 
 
 def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # noqa: ARG001  one signature for all
     """Whether it is plain XML, whole."""
-    text, findings = read_text(file, limits)
-    return findings or strict_xml.parse([text.encode()], max_nesting=limits.max_nesting)
+    decoded, findings = read_decoded(file, limits, said_in_xml)
+    if refused(findings):
+        return findings
+    parsed = strict_xml.parse([decoded.text.encode()], max_nesting=limits.max_nesting, encoding=decoded)
+    return [*findings, *parsed]

@@ -2,7 +2,8 @@
 
 Rules. Ours are the files of `airlock/rules/`; the site's are one text, which includes nothing. A match refuses the
 file, unless the rule's meta says `note = true`. Files over a window's size are read in windows that overlap, so that a
-rule which asks for `filesize` or a place sees the window's. A rule that takes too long refuses the file.
+rule which asks for `filesize` or a place sees the window's. A rule that takes too long refuses the file. A text in
+another encoding than UTF-8 is read as it is, and once more as UTF-8, since rules are written in ASCII.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import hashlib
 import mmap
 from collections.abc import Iterator
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from casemate.airlock.limits import ScanLimits
 from casemate.airlock.report import Finding
+from casemate.airlock.text import in_utf_8
 from casemate.errors import BadInput
 
 READS_EVERY_FILE = True
@@ -49,7 +52,7 @@ def versions() -> dict[str, str]:
     return dict(_prepared["versions"])
 
 
-def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # noqa: ARG001  one signature for all
+def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
     """A finding for each rule that matches."""
     import yara
 
@@ -58,7 +61,7 @@ def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:  # no
     timeout_s = max(1, int(limits.time_for(size) / 2))
     found: dict[str, Finding] = {}
     try:
-        for start, window in _windows(file, size):
+        for start, window in chain(_windows(file, size), _older(in_utf_8(file, type_name, limits))):
             for match in _prepared["rules"].match(data=window, timeout=timeout_s, fast=True):
                 found.setdefault(f"{match.namespace}.{match.rule}", _finding(match, start))
     except yara.TimeoutError:
@@ -96,6 +99,11 @@ def _windows(file: Path, size: int) -> Iterator[tuple[int, Any]]:
             length = min(WINDOW_BYTES, size - start)
             with mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=start) as window:
                 yield start, window
+
+
+def _older(data: bytes | None) -> Iterator[tuple[int, Any]]:
+    if data is not None:
+        yield 0, data
 
 
 def _finding(match: Any, start: int) -> Finding:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from casemate.modalities.language.documents.block import Block
 from casemate.modalities.language.documents.readers.text import cut, decoded
 from casemate.modalities.language.documents.source import Found, Source, row_text
+from casemate.store.texts import mark_of_cells
 
 _ROWS = 20
 
@@ -16,10 +17,10 @@ _ROWS = 20
 def read(source: Source, found: Found) -> Iterator[Block]:
     """The rows of a table."""
     text = decoded(source.bytes(), found)
-    head = text[:65536]
-    mark = max("\t;,", key=head.count)
     csv.field_size_limit(1 << 24)
-    yield from tables([str(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter=mark))
+    yield from tables(
+        [str(cell) for cell in row] for row in csv.reader(io.StringIO(text), delimiter=mark_of_cells(text))
+    )
 
 
 def tables(rows: Iterator[list[str]], page: int = 0) -> Iterator[Block]:

@@ -20,9 +20,10 @@ def read(source: Source, found: Found) -> Iterator[Block]:
     message = email.message_from_bytes(source.bytes(), policy=email.policy.default)
     if not message.keys():
         raise UnreadableError("a mail with its headers", "none")
-    found.title = str(message.get("Subject", ""))
+    headers = {name: said for name in _HEADERS if (said := _header(message, name, found))}
+    found.title = headers.get("Subject", "")
     found.date = _date(message)
-    told = [f"{name}: {' '.join(str(message[name]).split())}" for name in _HEADERS if message[name]]
+    told = [f"{name}: {said}" for name, said in headers.items()]
     yield from text.cut("\n".join(told))
     body = message.get_body(preferencelist=("plain", "html"))
     if body is not None:
@@ -34,6 +35,16 @@ def read(source: Source, found: Found) -> Iterator[Block]:
     found.attachments = list(_attachments(message, found))
 
 
+def _header(message: EmailMessage, name: str, found: Found) -> str:
+    """A header on one line; bytes that are not ASCII stand in it as they came, in an encoding that it does not say."""
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    try:
+        raw.encode("utf-8")
+    except UnicodeEncodeError:
+        return " ".join(text.decoded(raw.encode("utf-8", "surrogateescape"), found).split())
+    return " ".join(str(message.get(name, "")).split())
+
+
 def _date(message: EmailMessage) -> str:
     try:
         return iso_date(getattr(message["Date"], "datetime", None))
@@ -43,12 +54,7 @@ def _date(message: EmailMessage) -> str:
 
 def _words(part: EmailMessage, found: Found) -> str:
     data = part.get_payload(decode=True)
-    data = data if isinstance(data, bytes) else b""
-    try:
-        return data.decode(part.get_content_charset() or "utf-8")
-    except (LookupError, UnicodeDecodeError):
-        found.note("text: not in the encoding that it names, read as Windows-1252")
-        return data.decode("cp1252", "replace")
+    return text.decoded(data if isinstance(data, bytes) else b"", found, part.get_content_charset() or "")
 
 
 def _attachments(message: EmailMessage, found: Found) -> Iterator[tuple[str, bytes]]:

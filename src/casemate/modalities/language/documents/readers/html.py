@@ -8,6 +8,7 @@ from typing import Any
 from casemate.modalities.language.documents.block import Block, Kind
 from casemate.modalities.language.documents.readers.text import cut, decoded
 from casemate.modalities.language.documents.source import Found, Source, iso_date, row_text
+from casemate.store.texts import said_in_html
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _BLOCKS = _HEADINGS | {
@@ -21,7 +22,8 @@ _DATES = ("dcterms.created", "dcterms.modified", "dc.date", "date", "article:pub
 
 def read(source: Source, found: Found) -> Iterator[Block]:
     """The blocks of a page."""
-    yield from blocks(decoded(source.bytes(), found), found)
+    data = source.bytes()
+    yield from blocks(decoded(data, found, said_in_html(data)), found)
 
 
 def blocks(text: str, found: Found) -> Iterator[Block]:

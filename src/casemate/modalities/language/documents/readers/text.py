@@ -7,24 +7,27 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from casemate.modalities.language.documents.block import MAX_TEXT, Block
-from casemate.modalities.language.documents.source import Found, Source
+from casemate.modalities.language.documents.source import Found, Source, UnreadableError
+from casemate.store import texts
 
 _WRAPPED = 50  # characters: a paragraph that is narrower is verse, an address or a list
 _ITEM = re.compile(r"\s*(?:[-*+•–—>|#]|\d{1,3}[.)])\s")
 
 
 def read(source: Source, found: Found) -> Iterator[Block]:
-    """The paragraphs of a text in UTF-8; of another encoding, what can be read, and a note."""
+    """The paragraphs of a text."""
     yield from blocks(decoded(source.bytes(), found).splitlines())
 
 
-def decoded(data: bytes, found: Found) -> str:
-    """The text of bytes."""
+def decoded(data: bytes, found: Found, said: str = "") -> str:
+    """The text of bytes, as the airlock read it too; a note says an encoding that is not UTF-8. `said` is its own."""
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        found.note("text: not UTF-8, read as Windows-1252")
-        return data.decode("cp1252", "replace")
+        text = texts.decode(data, said)
+    except texts.NotTextError as why:
+        raise UnreadableError(why.expected, why.found) from why
+    if text.note:
+        found.note(text.note)
+    return text.text
 
 
 def blocks(lines: Iterable[str]) -> Iterator[Block]:
