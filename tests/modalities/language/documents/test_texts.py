@@ -1,10 +1,7 @@
-"""The pure parts: cleaning, sentences, passages, records, markings that are written, near duplicates, layout, OCR."""
+"""The pure parts: cleaning, sentences, passages, records, markings that are written, near duplicates, layout."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,9 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from casemate.errors import BadInput
 from casemate.markings import Policy
-from casemate.modalities.language.documents import near, ocr, records
+from casemate.modalities.language.documents import near, records
 from casemate.modalities.language.documents.block import Block, NotABlockError
 from casemate.modalities.language.documents.chunk import MOST_CHARACTERS, MOST_WORDS, chunk
 from casemate.modalities.language.documents.layout import Line, ordered, paragraphs
@@ -240,34 +236,3 @@ def test_a_page_with_text_is_not_recognised() -> None:
     found = Found(Limits(), FakeRecogniser())
     assert makers.WORDS in " ".join(b.text for b in find("pdf").read(Source("a.pdf", data=makers.pdf()), found))
     assert found.ocr_pages == 0
-
-
-def test_a_leaning_scan_is_straightened() -> None:
-    quads = [
-        [(100 + 0.0, 100 + 60 * i), (900, 128 + 60 * i), (900, 158 + 60 * i), (100, 130 + 60 * i)] for i in range(5)
-    ]
-    said = SimpleNamespace(boxes=np.array(quads), txts=[f"ligne {i}" for i in range(5)], scores=[0.9] * 5)
-    lines = ocr.Recogniser(lambda _: said).read(np.zeros((600, 1000, 3), np.uint8))
-    assert all(line.box[3] - line.box[1] < 40 for line in lines)
-    assert [line.text for line in lines] == [f"ligne {i}" for i in range(5)]
-
-
-def test_models_are_named_by_path_and_must_be_one_of_each(tmp_path: Path) -> None:
-    for name in ("a_det_b.onnx", "a_rec_b.onnx", "a_cls_b.onnx"):
-        (tmp_path / name).write_bytes(b"x")
-    assert {part: file.name for part, file in ocr.model_paths(tmp_path).items()} == {
-        "Det": "a_det_b.onnx", "Rec": "a_rec_b.onnx", "Cls": "a_cls_b.onnx",
-    }  # fmt: skip
-    (tmp_path / "second_rec_b.onnx").write_bytes(b"x")
-    with pytest.raises(BadInput, match=r"expected one file \*_rec_\*\.onnx, found 2 files"):
-        ocr.open_model(tmp_path)
-    assert "rapidocr" not in sys.modules
-
-
-def test_a_real_model_reads_french_print(request: pytest.FixtureRequest) -> None:
-    import os
-
-    if not os.environ.get("CASEMATE_OCR_MODEL"):
-        pytest.skip("no OCR model (CASEMATE_OCR_MODEL)")
-    lines = ocr.open_model(Path(os.environ["CASEMATE_OCR_MODEL"])).read(np.asarray(makers.picture()))
-    assert makers.HEADING in [line.text for line in lines]

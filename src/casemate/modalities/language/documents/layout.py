@@ -25,12 +25,16 @@ _PROSE_WORDS = 2.5
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text: its box, the height of its letters in points, whether it is bold."""
+    """A line of text: its box, the height of its letters in points, whether it is bold.
+
+    `place` is where it stands on the page, where that is not its box: a page that lies askew is read as if straight.
+    """
 
     text: str
     box: Box
     size: float
     bold: bool = False
+    place: Box | None = None
 
     @property
     def middle(self) -> float:
@@ -102,7 +106,8 @@ def _joined(row: list[Line]) -> Line:
     parts = sorted(row, key=lambda line: line.box[0])
     longest = max(parts, key=lambda line: len(line.text))
     text = " ".join(part.text for part in parts)
-    return Line(text, around(part.box for part in parts), longest.size, all(part.bold for part in parts))
+    place = around(part.place or part.box for part in parts) if any(part.place for part in parts) else None
+    return Line(text, around(part.box for part in parts), longest.size, all(part.bold for part in parts), place)
 
 
 def around(boxes: Iterable[Box]) -> Box:
@@ -159,4 +164,6 @@ def _block(lines: Sequence[Line], page: int, body: float) -> Block:
     text = lines[0].text
     for line in lines[1:]:
         text = text[:-1] + line.text if text.endswith("\u2010") else f"{text} {line.text}"
-    return Block(text.replace("\u2010", "-"), page, around(line.box for line in lines), _kind(lines, body))
+    return Block(
+        text.replace("\u2010", "-"), page, around(line.place or line.box for line in lines), _kind(lines, body)
+    )

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from casemate.modalities.language.documents.block import Block
-from casemate.modalities.language.documents.layout import ordered, paragraphs
+from casemate.modalities.language.documents.block import Block, Box
+from casemate.modalities.language.documents.layout import Line, ordered, paragraphs
 from casemate.modalities.language.documents.source import Found, Source
 
 
@@ -42,5 +42,14 @@ def recognised(picture: Any, number: int, found: Found, points: float) -> Iterat
     found.ocr_pages += 1
     if not lines:
         found.note(f"page {number}: no print was recognised")
-    placed = [replace(line, box=tuple(edge * scale for edge in line.box), size=line.size * scale) for line in lines]
-    yield from paragraphs(ordered(placed), number)
+    yield from paragraphs(ordered([_scaled(line, scale) for line in lines]), number)
+
+
+def _scaled(line: Line, scale: float) -> Line:
+    place = None if line.place is None else _times(line.place, scale)
+    return replace(line, box=_times(line.box, scale), size=line.size * scale, place=place)
+
+
+def _times(box: Box, scale: float) -> Box:
+    left, top, right, low = (edge * scale for edge in box)
+    return left, top, right, low
