@@ -36,6 +36,7 @@ from casemate.errors import NotFound, Refused
 from casemate.markings import Marking, Policy
 
 _T = TypeVar("_T")
+_Move = Callable[[Connection, Site, Mapping[str, Marking], Reader], Iterable[Moved]]
 
 JOURNALLED = "in the journal"  # the note on a refusal that has its line, so that nobody up the stack writes another
 
@@ -58,6 +59,17 @@ class _Done(Generic[_T]):
     facts: Mapping[str, Any]
     subject: str = ""
     verb: str = ""
+
+
+@dataclass(frozen=True)
+class _Act:
+    """Who does what to what, why, and how they sign."""
+
+    by: Reader
+    verb: str
+    subject: str
+    reason: str
+    sign: Sign | None
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ class Catalog:
                 passages.add(connection, self.site, passed, by)
             yield from self._registered(connection, news, by)
 
-        return self._acts(by, "entry.register", ", ".join(map(str, news)), reason, sign, work)
+        return self._acts(_Act(by, "entry.register", ", ".join(map(str, news)), reason, sign), work)
 
     def new_id(self) -> str:
         """An identifier for an entry that is not registered yet (`NewEntry.id`)."""
@@ -160,7 +172,7 @@ class Catalog:
             yield _Done(entry, original.marking.join(entry.marking), entry.id, record, facts)
             yield from self._registered(connection, also, by)
 
-        return self._acts(by, "entry.lower", str(new), reason, sign, work)[0]
+        return self._acts(_Act(by, "entry.lower", str(new), reason, sign), work)[0]
 
     def registered(self, identifiers: Iterable[str]) -> frozenset[str]:
         """Which of these identifiers are of entries, whatever their marking. Not for readers: for whoever tidies up."""
@@ -188,12 +200,8 @@ class Catalog:
         What was made from them must be raised too (`spread` tells what that is). Only what changed is returned. `also`
         are entries that tell of it, written in the same act.
         """
-
-        def work(connection: Connection) -> Iterator[_Done[Change | Entry]]:
-            yield from map(_raised, raising.raise_all(connection, self.site, changes, by))
-            yield from self._registered(connection, also, by)
-
-        return _changes(self._acts(by, "entry.raise", ", ".join(changes), reason, sign, work))
+        act = _Act(by, "entry.raise", ", ".join(changes), reason, sign)
+        return self._moved(act, raising.raise_all, _raised, changes, also)
 
     def restore_markings(
         self,
@@ -205,12 +213,18 @@ class Catalog:
         also: Sequence[NewEntry] = (),
     ) -> tuple[Change, ...]:
         """Set entries and runs back to markings that they had before they were raised, all or none, likewise."""
+        act = _Act(by, "entry.restore", ", ".join(changes), reason, sign)
+        return self._moved(act, raising.restore_all, _restored, changes, also)
 
+    def _moved(
+        self, act: _Act, move: _Move, told: Callable[[Moved], _Done[Change | Entry]], changes: Mapping[str, Marking],
+        also: Sequence[NewEntry],
+    ) -> tuple[Change, ...]:  # fmt: skip
         def work(connection: Connection) -> Iterator[_Done[Change | Entry]]:
-            yield from map(_restored, raising.restore_all(connection, self.site, changes, by))
-            yield from self._registered(connection, also, by)
+            yield from map(told, move(connection, self.site, changes, act.by))
+            yield from self._registered(connection, also, act.by)
 
-        return _changes(self._acts(by, "entry.restore", ", ".join(changes), reason, sign, work))
+        return tuple(one for one in self._acts(act, work) if isinstance(one, Change))
 
     # ── Runs ─────────────────────────────────────────────────────────────────────────────────────────────────────────
     def add_run(self, new: NewRun, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Run:
@@ -219,7 +233,7 @@ class Catalog:
         def work(connection: Connection) -> _Done[Run]:
             return _run_done(connection, runs.add(connection, self.site, new, by))
 
-        return self._act(by, "run.add", f"{new.kind} run in {new.project}", reason, sign, work)
+        return self._act(_Act(by, "run.add", f"{new.kind} run in {new.project}", reason, sign), work)
 
     def change_run(
         self,
@@ -236,36 +250,32 @@ class Catalog:
         def work(connection: Connection) -> _Done[Run]:
             return _run_done(connection, runs.change(connection, self.site, run, state, facts or {}, by))
 
-        return self._act(by, f"run.{state or 'note'}", f"run {run}", reason, sign, work)
+        return self._act(_Act(by, f"run.{state or 'note'}", f"run {run}", reason, sign), work)
 
     # ── People and projects ──────────────────────────────────────────────────────────────────────────────────────────
     def enrol(self, person: Person, *, reason: str = "", sign: Sign | None = None) -> Person:
         """Write the first person of an empty site, an officer, who enrols themself."""
-
-        def work(connection: Connection) -> _Done[Person]:
-            people.enrol(connection, self.site, person)
-            return self._person_done(connection, person)
-
-        by = Reader(person.name, person.clearance)
-        return self._act(by, "person.enrol", f"person {person.name}", reason, sign, work)
+        act = _Act(Reader(person.name, person.clearance), "person.enrol", f"person {person.name}", reason, sign)
+        return self._person(act, person, lambda connection: people.enrol(connection, self.site, person))
 
     def add_person(self, person: Person, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Person:
         """Write a person, by an officer."""
-
-        def work(connection: Connection) -> _Done[Person]:
-            people.add(connection, self.site, person, by)
-            return self._person_done(connection, person)
-
-        return self._act(by, "person.add", f"person {person.name}", reason, sign, work)
+        act = _Act(by, "person.add", f"person {person.name}", reason, sign)
+        return self._person(act, person, lambda connection: people.add(connection, self.site, person, by))
 
     def change_person(self, person: Person, *, by: Reader, reason: str = "", sign: Sign | None = None) -> Person:
         """Replace the record of the person of that name, by an officer."""
+        act = _Act(by, "person.change", f"person {person.name}", reason, sign)
+        return self._person(act, person, lambda connection: people.change(connection, self.site, person, by))
 
+    def _person(self, act: _Act, person: Person, write: Callable[[Connection], None]) -> Person:
         def work(connection: Connection) -> _Done[Person]:
-            people.change(connection, self.site, person, by)
-            return self._person_done(connection, person)
+            write(connection)
+            written = people.get(connection, self.site, person.name)
+            facts = {"clearance": str(written.clearance), "roles": sorted(written.roles), "keyid": written.keyid}
+            return _Done(written, people.mark_of(self.site, written), written.name, written.record(), facts)
 
-        return self._act(by, "person.change", f"person {person.name}", reason, sign, work)
+        return self._act(act, work)
 
     def add_project(
         self,
@@ -281,10 +291,9 @@ class Catalog:
         """Write a project, by an officer who may read it."""
 
         def work(connection: Connection) -> _Done[Project]:
-            project = projects.add(connection, self.site, name, marking, members, description, by)
-            return _Done(project, project.marking, project.id, project.record(), {"members": sorted(project.members)})
+            return _project_done(projects.add(connection, self.site, name, marking, members, description, by))
 
-        return self._act(by, "project.add", f"project {name}", reason, sign, work)
+        return self._act(_Act(by, "project.add", f"project {name}", reason, sign), work)
 
     def change_project(
         self,
@@ -299,10 +308,9 @@ class Catalog:
         """Replace the members of a project (and its description, unless None), by an officer who may read it."""
 
         def work(connection: Connection) -> _Done[Project]:
-            after = projects.change(connection, self.site, project, members, description, by)
-            return _Done(after, after.marking, after.id, after.record(), {"members": sorted(after.members)})
+            return _project_done(projects.change(connection, self.site, project, members, description, by))
 
-        return self._act(by, "project.change", f"project {project}", reason, sign, work)
+        return self._act(_Act(by, "project.change", f"project {project}", reason, sign), work)
 
     # ── API keys ─────────────────────────────────────────────────────────────────────────────────────────────────────
     def add_api_key(self, new: NewApiKey, *, by: Reader, sign: Sign | None = None) -> ApiKey:
@@ -311,7 +319,7 @@ class Catalog:
         def work(connection: Connection) -> _Done[ApiKey]:
             return _key_done(apikeys.add(connection, self.site, new, by))
 
-        return self._act(by, "apikey.add", f"API key {new.label}", "", sign, work)
+        return self._act(_Act(by, "apikey.add", f"API key {new.label}", "", sign), work)
 
     def revoke_api_key(self, key_id: str, *, by: Reader, reason: str = "", sign: Sign | None = None) -> ApiKey:
         """End an API key, by its owner or an officer."""
@@ -319,7 +327,7 @@ class Catalog:
         def work(connection: Connection) -> _Done[ApiKey]:
             return _key_done(apikeys.revoke(connection, self.site, key_id, by))
 
-        return self._act(by, "apikey.revoke", f"API key {key_id}", reason, sign, work)
+        return self._act(_Act(by, "apikey.revoke", f"API key {key_id}", reason, sign), work)
 
     # ── Proof ────────────────────────────────────────────────────────────────────────────────────────────────────────
     def verify(self, expected: Head | None = None) -> Head:
@@ -336,66 +344,46 @@ class Catalog:
             facts = {"digest": str(entry.digest)}
             yield _Done(entry, entry.marking, entry.id, record, facts, str(new), "entry.register")
 
-    def _person_done(self, connection: Connection, person: Person) -> _Done[Person]:
-        written = people.get(connection, self.site, person.name)
-        marking = people.mark_of(self.site, written)
-        facts = {"clearance": str(written.clearance), "roles": sorted(written.roles), "keyid": written.keyid}
-        return _Done(written, marking, written.name, written.record(), facts)
+    def _act(self, act: _Act, work: Callable[[Connection], _Done[_T]]) -> _T:
+        return self._acts(act, lambda connection: [work(connection)])[0]
 
-    def _act(
-        self,
-        by: Reader,
-        verb: str,
-        subject: str,
-        reason: str,
-        sign: Sign | None,
-        work: Callable[[Connection], _Done[_T]],
-    ) -> _T:
-        return self._acts(by, verb, subject, reason, sign, lambda connection: [work(connection)])[0]
-
-    def _acts(
-        self,
-        by: Reader,
-        verb: str,
-        subject: str,
-        reason: str,
-        sign: Sign | None,
-        work: Callable[[Connection], Iterable[_Done[_T]]],
-    ) -> tuple[_T, ...]:
+    def _acts(self, act: _Act, work: Callable[[Connection], Iterable[_Done[_T]]]) -> tuple[_T, ...]:
         """All that `work` does, each part with its line, in one transaction; or the refusal of the whole."""
+        by, sign = act.by, act.sign
         values: list[_T] = []
         try:
             with self._database.writing() as connection:
                 for done in work(connection):
-                    act = journal.written_by(
-                        self.site, by, done.verb or verb, done.subject or subject, outcome="done", reason=reason,
-                        marking=done.marking, about=done.about, facts=done.facts, record=fingerprint(done.record),
+                    line = journal.written_by(
+                        self.site, by, done.verb or act.verb, done.subject or act.subject, outcome="done",
+                        reason=act.reason, marking=done.marking, about=done.about, facts=done.facts,
+                        record=fingerprint(done.record),
                     )  # fmt: skip
-                    journal.append(connection, act, done.marking, sign)
+                    journal.append(connection, line, done.marking, sign)
                     values.append(done.value)
             return tuple(values)
         except (Refused, NotFound) as no:
-            self.journal.append(by, verb, subject, outcome="refused", reason=str(no), sign=sign)
+            self.journal.append(by, act.verb, act.subject, outcome="refused", reason=str(no), sign=sign)
             no.add_note(JOURNALLED)
             raise
 
 
-def _changes(done: tuple[Change | Entry, ...]) -> tuple[Change, ...]:
-    return tuple(one for one in done if isinstance(one, Change))
-
-
 def _raised(moved: Moved) -> _Done[Change | Entry]:
-    return _moved(moved, "raise", moved.change.new)
+    return _move_done(moved, "raise", moved.change.new)
 
 
 def _restored(moved: Moved) -> _Done[Change | Entry]:
-    return _moved(moved, "restore", moved.change.old)  # its line tells of both markings
+    return _move_done(moved, "restore", moved.change.old)  # its line tells of both markings
 
 
-def _moved(moved: Moved, verb: str, marking: Marking) -> _Done[Change | Entry]:
+def _move_done(moved: Moved, verb: str, marking: Marking) -> _Done[Change | Entry]:
     change = moved.change
     verb = f"{'run' if change.is_run else 'entry'}.{verb}"
     return _Done(change, marking, change.id, moved.record, change.facts(), str(change), verb)
+
+
+def _project_done(project: Project) -> _Done[Project]:
+    return _Done(project, project.marking, project.id, project.record(), {"members": sorted(project.members)})
 
 
 def _key_done(key: ApiKey) -> _Done[ApiKey]:
