@@ -6,18 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
-from casemate.compute import watch
-from casemate.compute.job import Job, JobState
+from casemate.compute.job import Job
 from casemate.compute.keeper import job_text
 from casemate.compute.launch import clean_environment
-from casemate.compute.state import read_state
+from casemate.compute.watch import ByFolder
 from casemate.errors import BadInput, CasemateError, DiskFull, Unavailable
 
 
-class Local:
+class Local(ByFolder):
     """Gives each job a keeper that is nobody's child; several processes of a job meet through torchrun."""
 
     def submit(self, job: Job) -> str:
@@ -29,18 +26,6 @@ class Local:
         if said.returncode != 0:
             raise _refusal(job, said)
         return str(job.workdir)
-
-    def state(self, handle: str) -> JobState:
-        """How the job is now."""
-        return read_state(Path(handle)).state
-
-    def cancel(self, handle: str) -> None:
-        """Stop the job and all that it started."""
-        watch.cancel(Path(handle))
-
-    def wait(self, handle: str, *, on_line: Callable[[str], None] | None = None) -> JobState:
-        """Return when the job is over; `on_line` hears its log as it comes."""
-        return watch.wait(Path(handle), on_line=on_line)
 
 
 def open_executor() -> Local:

@@ -39,6 +39,22 @@ def wait(workdir: Path, *, on_line: Callable[[str], None] | None = None) -> JobS
         time.sleep(_POLL_S)
 
 
+class ByFolder:
+    """What executors of this machine share: a run is known by its work folder, and seen and stopped through it."""
+
+    def state(self, handle: str) -> JobState:
+        """How the job is now."""
+        return read_state(Path(handle)).state
+
+    def cancel(self, handle: str) -> None:
+        """Stop the job and all that it started; from any process, or another thread of the one that waits."""
+        cancel(Path(handle))
+
+    def wait(self, handle: str, *, on_line: Callable[[str], None] | None = None) -> JobState:
+        """Return when the job is over; `on_line` hears its log as it comes."""
+        return wait(Path(handle), on_line=on_line)
+
+
 def follow(workdir: Path, *, poll_s: float = 0.2) -> Iterator[metrics.Metric]:
     """The reports of a run as they come, the earlier ones first, until it is over: what a progress bar needs."""
     position, torn = 0, b""

@@ -20,6 +20,7 @@ from casemate.modalities.imagery.duplicates import Fingerprints, fingerprints, n
 from casemate.modalities.imagery.gallery import Gallery
 from casemate.modalities.imagery.rows import Row, Rows
 from casemate.modalities.imagery.taxonomy import Taxonomy
+from casemate.store.cores import Progress
 
 __all__ = [
     "CANONICAL",
@@ -33,8 +34,6 @@ __all__ = [
     "save_labels",
     "taxonomy_of",
 ]
-
-Progress = Callable[[int, int, str], None]
 
 
 def read(

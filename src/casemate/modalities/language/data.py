@@ -11,7 +11,7 @@ same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from casemate.modalities.language.corpus import (
     Text,
 )
 from casemate.modalities.language.duplicates import Fingerprints, fingerprints, near_duplicates, overlap
+from casemate.store.cores import Progress
 
 __all__ = [
     "CANONICAL",
@@ -49,7 +50,6 @@ __all__ = [
     "taxonomy_of",
 ]
 
-Progress = Callable[[int, int, str], None]
 MOST_RECORDS = 20_000_000
 _PAPERS = ("readme", "license", "licence", "source", "notice", "model_licenses", "pack.json")
 _NAMED = {"questions.jsonl": records.QUESTIONS, "attacks.jsonl": records.ATTACKS, "pages.jsonl": records.PAGES}
