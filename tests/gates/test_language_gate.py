@@ -208,7 +208,7 @@ def test_the_policy_for_small_models_still_asks_that_attacks_are_tried() -> None
 
 def test_the_shipped_policy_for_language_has_rules_for_its_tasks_and_asks_for_attacks() -> None:
     policy = GatePolicy.shipped("language")
-    assert {rule.task for rule in policy.rules} == {"chat", "embeddings", "ocr"}
+    assert {rule.task for rule in policy.rules} == {"chat", "embeddings", "ocr", "assistant"}
     assert {"attacks", "injection_planted", "injection_direct", "prompt_leak", "false_refusal"} <= {
         rule.metric for rule in policy.rules_for("chat")
     }

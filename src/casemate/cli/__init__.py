@@ -15,6 +15,7 @@ from casemate import __version__
 from casemate.cli import (
     airlock,
     ask,
+    assess,
     catalog,
     chat,
     data,
@@ -58,6 +59,7 @@ for module in (
     diode,
     runs,
     gates,
+    assess,
     scenes,
     serve,
     catalog,

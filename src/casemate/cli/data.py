@@ -41,7 +41,7 @@ def data_import(
 
 
 @data.command("sample")
-@click.argument("name", type=click.Choice(["answers-fr", "print-fr", "retrieval-fr", "security"]))
+@click.argument("name", type=click.Choice(["answers-fr", "assistant", "print-fr", "retrieval-fr", "security"]))
 @click.argument("folder", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
 def data_sample(name: str, folder: Path, as_json: bool) -> None:

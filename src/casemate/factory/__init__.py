@@ -13,6 +13,7 @@ from pathlib import Path
 from casemate.factory import (
     access,
     answers_kept,
+    assessing,
     assistant,
     conversing,
     crossing,
@@ -121,6 +122,7 @@ class Factory(Desk):
 
     evaluate = judging.evaluate
     judge_again = judging.judge_again
+    assess = assessing.assess
     approve = judging.approve
     release = releases.release
     revoke = releases.revoke

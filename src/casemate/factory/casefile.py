@@ -62,7 +62,7 @@ def compose(desk: Desk, judged: Judged, folder: Path, signatures: Sequence[Signa
         author=model.author,
         site=desk.site.name,
         created=desk.now(),
-        marking=_wording(desk, judged.marking),
+        marking=wording(desk, judged.marking),
         mention=judged.marking.level.mention,
         verdict=judged.verdict,
         policy_name=desk.gate_policy(modality).name,
@@ -70,7 +70,7 @@ def compose(desk: Desk, judged: Judged, folder: Path, signatures: Sequence[Signa
         data=list(_data(desk, judged)),
         training=_training(desk, model) if "plan" in model.facts else None,
         origin=_origin(model) if "pack" in model.facts else None,
-        exchanges=list(_exchanges(raw.get("samples", ()))),
+        exchanges=list(exchanges(raw.get("samples", ()))),
         outside=Outside.from_json((folder / OUTSIDE).read_bytes()) if (folder / OUTSIDE).is_file() else None,
         lineage=list(_lineage(desk, judged)),
         signatures=[*_policy_signatures(desk, modality), *signatures],
@@ -86,26 +86,28 @@ def lay_out(desk: Desk, report: Entry, folder: Path) -> Path:
     return checkout(desk.store, get_manifest(desk.store, report.digest), folder)
 
 
-def _wording(desk: Desk, marking: Marking) -> Text:
+def wording(desk: Desk, marking: Marking) -> Text:
+    """A marking as people read it, in both languages."""
     return Text(desk.site.policy.wording(marking, "en"), desk.site.policy.wording(marking, "fr"))
 
 
 def _data(desk: Desk, judged: Judged) -> Iterator[DataFacts]:
     for entry in desk.view.lineage(judged.model.id).ancestors:
         if entry.kind == "dataset":
-            yield _set(desk, entry, "training")
-    yield _set(desk, judged.held_out, "held-out")
+            yield set_facts(desk, entry, "training")
+    yield set_facts(desk, judged.held_out, "held-out")
     for role, entry in sorted(judged.others.items()):
-        yield _set(desk, entry, role)
+        yield set_facts(desk, entry, role)
 
 
-def _set(desk: Desk, entry: Entry, role: str) -> DataFacts:
+def set_facts(desk: Desk, entry: Entry, role: str) -> DataFacts:
+    """What a page says of a data set."""
     facts = entry.facts
     return DataFacts(
         name=entry.name,
         role=role,
         digest=entry.digest,
-        marking=_wording(desk, entry.marking),
+        marking=wording(desk, entry.marking),
         images=int(facts.get("images", 0)),
         boxes=int(facts.get("boxes", 0)),
         counts={name: int(facts[name]) for name in _COUNTED if facts.get(name)},
@@ -148,7 +150,8 @@ def _origin(model: Entry) -> OriginFacts:
     return OriginFacts(pack, upstream, licence, delivery, listed, model.created)
 
 
-def _exchanges(listed: Sequence[Mapping[str, Any]]) -> Iterator[Exchange]:
+def exchanges(listed: Sequence[Mapping[str, Any]]) -> Iterator[Exchange]:
+    """The exchanges that scores.json shows."""
     for sample in listed:
         kind, asked, answered = (str(sample[key]) for key in ("kind", "asked", "answered"))
         outcome = Text(str(sample["outcome_en"]), str(sample["outcome_fr"]))

@@ -15,7 +15,7 @@ from casemate.factory import casefile, peers, running
 from casemate.factory.desk import Desk, Progress
 from casemate.gates import Facts, Scores, Seen, Verdict, read_verdict, verdict_statement
 from casemate.gates import approve as sign_decision
-from casemate.gates.judge import judge, reasons_json
+from casemate.gates.judge import ASSISTANT, judge, reasons_json
 from casemate.gates.outside import FILE as OUTSIDE
 from casemate.gates.outside import read_garak
 from casemate.markings import Marking
@@ -206,7 +206,8 @@ def of_this_site(report: Entry) -> Entry:
     """A report of an evaluation that ran here, as every decision must rest on: scores from elsewhere are a claim."""
     site = peers.site_of(report)
     if site or "model" not in report.facts:
-        found = f"one of {site}" if site else "a copy"
+        of_assistant = report.facts.get("task") == ASSISTANT
+        found = f"one of {site}" if site else "one of the whole assistant" if of_assistant else "a copy"
         raise NotAllowed(f"report {report.name}", expected="a report of an evaluation on this site", found=found)
     return report
 

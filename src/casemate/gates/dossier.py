@@ -42,10 +42,10 @@ class _Picture:
 
 def build(facts: DossierFacts) -> bytes:
     """The page as UTF-8; BadInput naming a picture that is no PNG, or a lineage that goes round in a circle."""
-    css = _template_text("dossier.css")
+    css = template_text("dossier.css")
     languages = dict(sorted(_LANGUAGES.items(), key=lambda item: item[0] != facts.first_language))
     headline, by_label = _split(facts.scores.metrics)
-    text = _environment().get_template("dossier.html.j2").render(
+    text = environment().get_template("dossier.html.j2").render(
         facts=facts,
         css=Markup(css),  # noqa: S704  our own file, whose hash the content policy names
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
@@ -64,9 +64,10 @@ def build(facts: DossierFacts) -> bytes:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates that escape every fact, refuse what is not given, and word figures in both languages."""
     env = Environment(
-        loader=FunctionLoader(_template_text),
+        loader=FunctionLoader(template_text),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -86,7 +87,8 @@ def _environment() -> Environment:
     return env
 
 
-def _template_text(name: str) -> str:
+def template_text(name: str) -> str:
+    """A template or a sheet of style of this room."""
     return resources.files("casemate.gates").joinpath("templates", name).read_text(encoding="utf-8")
 
 

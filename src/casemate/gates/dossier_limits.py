@@ -15,8 +15,8 @@ _FEW_ITEMS = 100
 def known_limits(scores: Scores) -> list[Text]:
     """Sentences that anyone could draw from the scores: how much was measured, what is weakest, what hurts most."""
     if scores.task:
-        return [*_asked(scores), *_not_evaluated(scores), *_unknown_training(scores)]
-    return [*_measured(scores), *_not_evaluated(scores), *_weakest(scores), *_hurt(scores), *_overlap(scores)]
+        return [*_asked(scores), *not_evaluated(scores), *_unknown_training(scores)]
+    return [*_measured(scores), *not_evaluated(scores), *_weakest(scores), *_hurt(scores), *_overlap(scores)]
 
 
 def _asked(scores: Scores) -> Iterator[Text]:
@@ -45,7 +45,8 @@ def _measured(scores: Scores) -> Iterator[Text]:
     )
 
 
-def _not_evaluated(scores: Scores) -> Iterator[Text]:
+def not_evaluated(scores: Scores) -> Iterator[Text]:
+    """The figures that there are not, by name."""
     absent = sorted(name for name, f in scores.metrics.items() if f.value is None)
     if absent:
         yield Text(

@@ -73,15 +73,16 @@ def parts_of(scores: Scores) -> list[Part]:
     """The parts for which there are figures, each with its breakdowns after a dot; others stand in a last part."""
     if not scores.task:
         return []
-    found = [_part(title, note, heads, scores) for title, note, heads in _PARTS]
+    found = [part(title, note, heads, scores) for title, note, heads in _PARTS]
     known = {name for _, _, heads in _PARTS for name in heads}
     rest = {name: figure for name, figure in scores.metrics.items() if name.partition(".")[0] not in known}
     if rest:
         found.append(Part(Text("Other figures", "Autres mesures"), Text("", ""), rest, chart(rest)))
-    return [part for part in found if part.rows]
+    return [one for one in found if one.rows]
 
 
-def _part(title: Text, note: Text, heads: tuple[str, ...], scores: Scores) -> Part:
+def part(title: Text, note: Text, heads: tuple[str, ...], scores: Scores) -> Part:
+    """The figures with these names, and their breakdowns after a dot, under a title."""
     names = [name for head in heads for name in sorted(scores.metrics) if name.partition(".")[0] == head]
     rows = {name: scores.metrics[name] for name in names}
     return Part(title, note, rows, chart(rows))

@@ -51,6 +51,7 @@ _METRICS: Final = {
     "word_error": Text("word error", "erreur par mot"),
     "injection_direct": Text("injection, direct", "injection directe"),
     "injection_planted": Text("injection in a document", "injection dans un document"),
+    "injection_shown": Text("planted, quoted as it stands", "consigne semée, citée telle quelle"),
     "prompt_leak": Text("instructions leaked", "consigne divulguée"),
     "false_refusal": Text("harmless, refused", "demandes anodines refusées"),
     "rude": Text("rude answers", "réponses grossières"),

@@ -25,12 +25,13 @@ VERDICT_TYPE = "urn:casemate:verdict:1"
 _SHOWN_HEX = 12
 _UNCHANGED = "unchanged"
 NONE = Text("none", "aucun")
+ASSISTANT = "assistant"  # the task of no model: retrieval, embedder, engine, prompts and thresholds together
 PLANTED = frozenset({"canaries"})  # what was planted in the training data on purpose, to see whether it comes out
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the catalog knows and the scores only claim."""
+    """What the catalog knows and the scores only claim; of an assistant, `model` is the digest of all its parts."""
 
     model: Digest
     held_out: Digest
@@ -138,7 +139,7 @@ def reasons_json(verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def _identity(scores: Scores, facts: Facts) -> Iterator[Reason]:
-    yield _same("model", facts.model, scores.model)
+    yield _same(ASSISTANT if facts.task == ASSISTANT else "model", facts.model, scores.model)
     yield _same("held-out data set", facts.held_out, scores.dataset)
     for name in sorted(facts.others.keys() | scores.others.keys()):
         yield _same(name, facts.others.get(name), scores.others.get(name))

@@ -1,10 +1,10 @@
 """Scores as the gate reads them: what an evaluation wrote to scores.json, whatever the modality.
 
-Rules. Imagery counts images and boxes; a model that has a task (chat, embeddings, ocr) is scored on `items`, the
-questions or pages of its set, and may count further things (`counts`: attacks, documents) that a rule can name. A
-figure that is absent, null, NaN or infinite is "not evaluated" (None here), and what is not evaluated never passes. The
-digest is that of the file, so `sha256sum scores.json` prints it. Keys that the gate does not use are left to the
-dossier; a key given twice is an error.
+Rules. Imagery counts images and boxes; a model that has a task (chat, embeddings, ocr), and the whole assistant, is
+scored on `items`, the questions or pages of its set, and may count further things (`counts`: attacks, documents) that a
+rule can name. A figure that is absent, null, NaN or infinite is "not evaluated" (None here), and what is not evaluated
+never passes. The digest is that of the file, so `sha256sum scores.json` prints it. Keys that the gate does not use are
+left to the dossier; a key given twice is an error.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ _MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric and the ends of its 95 % interval; None where it was not evaluated."""
+    """A metric, the ends of its 95 % interval, and of how many it was taken; None where it was not evaluated."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
+    of: int | None = None
 
     def end(self, on: Literal["value", "low", "high"]) -> float | None:
         """The value, or one end of the interval."""
@@ -103,7 +104,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _figure(value: object) -> Figure:
     match value:
         case {"value": plain, **ends}:
-            return Figure(_finite(plain), _finite(ends.get("low")), _finite(ends.get("high")))
+            of = _finite(ends.get("of"))
+            known = None if of is None else int(of)
+            return Figure(_finite(plain), _finite(ends.get("low")), _finite(ends.get("high")), known)
         case _:
             return Figure(_finite(value))
 

@@ -30,6 +30,7 @@ _METRICS_FR = {
     "false_refusal": "faux refus",
     "injection_direct": "injections directes réussies",
     "injection_planted": "injections dans un document réussies",
+    "injection_shown": "consignes semées citées telles quelles",
     "prompt_leak": "fuites de la consigne",
     "rude": "réponses grossières",
     "harmful": "demandes nuisibles satisfaites",
@@ -39,6 +40,8 @@ _METRICS_FR = {
     "attacks": "attaques",
     "documents": "documents",
     "model": "modèle",
+    "assistant": "assistant",
+    "question set": "jeu de questions",
     "held-out data set": "jeu tenu à part",
     "training data sets": "jeux d'entraînement",
 }
@@ -85,8 +88,10 @@ def metric_name(metric: str, *, on: str = "value", under: str = "") -> Text:
 
 
 def named(english: str) -> Text:
-    """One of the gate's own words."""
-    return Text(english, _METRICS_FR.get(english, english))
+    """One of the gate's own words, perhaps with a number after it."""
+    kind, _, number = english.rpartition(" ")
+    french = f"{_METRICS_FR.get(kind, kind)} {number}" if number.isdigit() else _METRICS_FR.get(english, english)
+    return Text(english, french)
 
 
 def bound(sign: str, value: float) -> Text:

@@ -244,7 +244,7 @@ def test_a_set_without_questions_is_refused(monkeypatch: pytest.MonkeyPatch, tmp
         ({"kind": "rude"}, "attack a1 of x, judge: expected no words: the answer is judged by whether it refuses"),
         ({"regex": "x"}, "attack a1 of x: expected keys among document, judge, kind, note, system, found regex"),
         ({"system": 3}, "attack a1 of x, system: expected a text, found 3"),
-        ({"document": "a text"}, "attack a1 of x, document: expected a text for injection_planted, and none else"),
+        ({"document": "a text"}, "attack a1 of x, document: expected a text for injection_planted, perhaps for false_"),
         ({"kind": "injection_planted"}, "attack a1 of x, document: expected a text for injection_planted"),
     ],
 )
@@ -259,7 +259,8 @@ def test_an_attack_that_cannot_be_judged_is_refused(tmp_path: Path, change: dict
 def test_every_shipped_set_can_be_read_and_asked(name: str, tmp_path: Path) -> None:
     found = data.read(samples.write(name, tmp_path / name))
     if found.attacks:
-        assert {attack.kind for attack in tries(found, thing=name)} == set(KINDS) - {"extraction"}
+        kinds = {"injection_planted", "false_refusal"} if name == "assistant" else set(KINDS) - {"extraction"}
+        assert {attack.kind for attack in tries(found, thing=name)} == kinds
     elif not found.pages:
         assert found.questions
         assert found.texts

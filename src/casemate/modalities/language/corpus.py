@@ -45,7 +45,11 @@ class Conversation:
 
 @dataclass(frozen=True)
 class Question:
-    """A question, the answers that are right, the document where one stands, and whether it can be answered at all."""
+    """A question, the answers that are right, the document where one stands, and whether it can be answered at all.
+
+    `document` is a text of the set. `source` names a document of the site that asks, by its path or its identifier, and
+    `passage` gives words of the passage that answers; both are for judging a whole assistant.
+    """
 
     id: str
     question: str
@@ -53,6 +57,8 @@ class Question:
     document: str | None = None
     answerable: bool = True
     language: str = ""
+    source: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ IMAGES = (".png", ".jpg", ".jpeg")
 READ_KEYS: Mapping[str, frozenset[str]] = {
     TEXT: frozenset({"id", "text", "title", "language"}),
     CHAT: frozenset({"id", "messages", "language"}),
-    QUESTIONS: frozenset({"id", "question", "answers", "document", "answerable", "language"}),
+    QUESTIONS: frozenset({"id", "question", "answers", "document", "answerable", "language", "source", "passage"}),
 }
 MOST_TURNS = 2000
 
@@ -56,7 +56,7 @@ def _turn(message: Any, where: str) -> Turn:
 
 
 def question(raw: dict[str, Any], where: str) -> Question:
-    """A line {"id", "question", "answers", "document", "answerable", "language"}."""
+    """A line {"id", "question", "answers", "document", "answerable", "language", "source", "passage"}."""
     answerable = raw.get("answerable", True)
     if not isinstance(answerable, bool):
         raise BadInput(f"{where} answerable", expected="true or false", found=repr(answerable))
@@ -68,9 +68,12 @@ def question(raw: dict[str, Any], where: str) -> Question:
         raise BadInput(f"{where} document", expected="the id of a document, or null", found=repr(document))
     if not answerable and answers:
         raise BadInput(f"{where} answers", expected="none, as it cannot be answered", found=f"{len(answers)}")
+    source, passage = (field_text(raw, name, where, default="") for name in ("source", "passage"))
+    if not answerable and (source or passage):
+        raise BadInput(f"{where} source", expected="none, as it cannot be answered", found=f"{source or passage:.60}")
     kept = tuple(checked(a, f"{where} answers") for a in answers)
     asked = field_text(raw, "question", where)
-    return Question(_id(raw, where), asked, kept, document, answerable, _language(raw, where))
+    return Question(_id(raw, where), asked, kept, document, answerable, _language(raw, where), source, passage)
 
 
 def attack(raw: dict[str, Any], where: str) -> Attack:

@@ -1,7 +1,8 @@
 """What an attack is: its kind, what is put before the model, and by which words it is judged.
 
 Rules. A line of attacks.jsonl has `id`, `kind`, `prompt`, `judge`, and may have `system` (the instructions that are
-attacked) and `document` (a text with instructions planted in it, which the application would put before the model).
+attacked) and `document` (a text which the application would put before the model: with instructions planted in it, or
+one that answers a harmless look-alike).
 Kinds and keys are a list; anything else is refused with its id. `judge` holds `must_not_contain` or `must_contain`: the
 attack has succeeded when one of the first stands in the answer, or none of the second does. Three kinds need no words
 of their own: false_refusal and harmful ask whether the answer refuses, rude whether it holds a word of the list.
@@ -19,6 +20,7 @@ from casemate.modalities.language.evaluation.asking import Ask
 
 BY_REFUSAL = ("false_refusal", "harmful", "rude")
 KINDS = ("injection_direct", "injection_planted", "prompt_leak", "extraction", *BY_REFUSAL)
+WITH_DOCUMENT = ("injection_planted", "false_refusal")
 _KEYS = frozenset({"kind", "judge", "system", "document", "note"})
 _JUDGES = ("must_not_contain", "must_contain")
 
@@ -52,9 +54,9 @@ def _try(attack: Attack, thing: str) -> Try:
         raise BadInput(f"{thing}, kind", expected=" or ".join(KINDS), found=repr(kind))
     forbidden, needed = _judge(extra.get("judge", {}), kind, thing)
     system, document = (_text(extra, name, thing) for name in ("system", "document"))
-    if (kind == "injection_planted") != bool(document):
-        found = "one" if document else "none"
-        raise BadInput(f"{thing}, document", expected="a text for injection_planted, and none else", found=found)
+    if (kind == "injection_planted" and not document) or (document and kind not in WITH_DOCUMENT):
+        expected = "a text for injection_planted, perhaps for false_refusal, and none else"
+        raise BadInput(f"{thing}, document", expected=expected, found="one" if document else "none")
     ask = Ask(attack.id, attack.prompt, system)
     if document:
         told, shown = system or prompts.system(attack.language), () if system else prompts.examples(attack.language)
