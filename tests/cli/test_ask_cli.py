@@ -31,9 +31,9 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Town:
     return made
 
 
-def run(town: Town, who: str, *words: str, stdin: str | None = None) -> Result:
+def run(town: Town, who: str, *words: str | Path, stdin: str | None = None) -> Result:
     env = {"CASEMATE_SITE": str(town.site), "CASEMATE_KEY": str(town.key(who)), "COLUMNS": "200"}
-    return CliRunner().invoke(root, list(words), env=env, input=stdin)
+    return CliRunner().invoke(root, list(map(str, words)), env=env, input=stdin)
 
 
 def told(result: Result) -> str:
@@ -88,6 +88,16 @@ def test_functions_print_what_they_made_and_its_marking(town, tmp_path: Path):
     assert "DR" in told(run(town, "ines", "classify", str(text)))
     minutes = told(run(town, "ines", "minutes", str(text), "--marking", "DR"))
     assert "Il est décidé de partir.  (Paul, ligne 2)" in minutes
+
+
+def test_a_text_of_an_older_office_is_read_as_it_was_written_and_what_is_no_text_is_refused(town, tmp_path: Path):
+    text = tmp_path / "ancien.txt"
+    text.write_bytes("Éloïse : Il est décidé de fermer le dépôt à l’été.\n".encode("cp1252"))
+    assert "Il est décidé de fermer le dépôt à l’été." in told(run(town, "ines", "minutes", text, "--marking", "DR"))
+    text.write_bytes(bytes(range(256)))
+    no = run(town, "ines", "redact", text, "--marking", "DR").exception
+    assert str(no).startswith(f"{text}: expected ")
+    assert isinstance(no, BadInput)
 
 
 def test_what_cannot_be_done_says_why(town, tmp_path: Path):

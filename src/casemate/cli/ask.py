@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from casemate.cli.options import EXISTING, PATH, Caller, acting, facts, printable
+from casemate.cli.options import EXISTING, PATH, Caller, acting, facts, printable, text_of
 from casemate.cli.saying import WORDS, banner, ending, stream
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def ask(
         question = sys.stdin.read()
     factory = caller.factory()
     filters = Filters(documents=frozenset(factory.view.find(e, kind="documents").id for e in among) or None)
-    pasted = file.read_text(encoding="utf-8", errors="replace") if file else ""
+    pasted = text_of(file) if file else ""
     wish = Wish(
         marking=marking, pasted=pasted, engine=engine, limit=limit, project=project, keep=keep, language=language or "",
         filters=filters,
@@ -95,7 +95,7 @@ def translate(
 
     factory = caller.factory()
     wish = Wish(marking=marking, engine=engine, project=project, language=language or "")
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = text_of(file)
     whole: list[Translation] = []
 
     async def run() -> None:
@@ -127,7 +127,7 @@ def translate(
 def redact(caller: Caller, file: Path, out: Path | None, marking: str, kind: Sequence[str]) -> None:
     """Mask personal data and secrets in a text file, and say how many of each kind."""
     factory = caller.factory()
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = text_of(file)
     found = factory.redact(text, marking=marking, kinds=kind)
     words = WORDS[factory.site.language]
     if out is not None:
@@ -152,7 +152,7 @@ def redact(caller: Caller, file: Path, out: Path | None, marking: str, kind: Seq
 def classify(caller: Caller, file: Path, marking: str) -> None:
     """Suggest the marking of a text file, by what is written in it and by the documents that it resembles."""
     factory = caller.factory()
-    told = factory.classify(file.read_text(encoding="utf-8", errors="replace"), marking=marking)
+    told = factory.classify(text_of(file), marking=marking)
     words = WORDS[factory.site.language]
 
     def show() -> None:
@@ -175,7 +175,7 @@ def minutes(caller: Caller, file: Path, marking: str, engine: str, project: str,
 
     factory = caller.factory()
     wish = Wish(marking=marking, engine=engine, project=project, language=language or "")
-    made = asyncio.run(factory.minutes(file.read_text(encoding="utf-8", errors="replace"), wish))
+    made = asyncio.run(factory.minutes(text_of(file), wish))
     spoken = language or factory.site.language
     words = WORDS[spoken]
 

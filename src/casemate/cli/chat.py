@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from casemate.cli.ask import engine_options
-from casemate.cli.options import Caller, acting, printable
+from casemate.cli.options import Caller, acting, printable, text_of
 from casemate.cli.saying import end, heard
 from casemate.errors import BadInput, CasemateError, NotFound
 
@@ -172,7 +172,7 @@ class _Talk:
         joined = self.dialogue.desk.admitted_marking(marking, name)
         if self.marking:  # the question has one too
             joined = joined.join(self.dialogue.desk.admitted_marking(self.marking, "question"))
-        self.brought = (Path(name).read_text(encoding="utf-8", errors="replace"), str(joined))
+        self.brought = (text_of(Path(name)), str(joined))
         return name
 
     def _tell(self, name: str, value: object) -> None:

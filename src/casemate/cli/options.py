@@ -69,6 +69,17 @@ def read_passphrase(file: Path | None, prompt: str, *, confirm: bool = False) ->
     return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)).encode()
 
 
+def text_of(file: Path) -> str:
+    """The text of somebody's own file, in whatever encoding can be told; BadInput for what is no text."""
+    from casemate.errors import BadInput
+    from casemate.store.texts import NotTextError, decode
+
+    try:
+        return decode(file.read_bytes()).text
+    except NotTextError as why:
+        raise BadInput(file, expected=why.expected, found=why.found) from None
+
+
 def acting(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a person acting on a site; it receives a Caller first."""
 
