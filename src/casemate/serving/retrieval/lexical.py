@@ -77,6 +77,12 @@ class Lexical:
         """The terms of the query in each field, those that no passage has too."""
         return {field: self._terms(field, FIELDS[field].query(self.query)) for field in FIELDS}
 
+    @cached_property
+    def attainable(self) -> float:
+        """What a passage that has every term of the query everywhere and without end would score; 0 for no term."""
+        asked = (term for field in FIELDS for term in self._asked[field])
+        return sum(term.idf * (K1 + 1) for term in asked)
+
     def _added(self, field: str) -> list[Term]:
         """The terms that the query has only where its acronyms are spelled out."""
         if not self.spelled:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from casemate.serving.retrieval.sketches import (
     BITS,
+    Counts,
     bits_for,
     cosines,
     differing,
@@ -76,7 +77,7 @@ class Part:
         hidden[~segment.dead] = ~allowed
         return cls(segment, count, hidden)
 
-    @property
+    @cached_property
     def length(self) -> int:
         """How many numbers it has in a search."""
         return self.segment.rows if self.rows is None else len(self.rows)
@@ -89,15 +90,18 @@ class Part:
         """The rows of the segment that have these numbers."""
         return numbers if self.rows is None else self.rows[numbers]
 
-    def differ(self, query: Any, out: npt.NDArray[np.int32]) -> None:
-        """Write in how many bits each differs from the sketch at `query`; more than all for what is hidden."""
+    def differ(self, query: Any, out: Counts, place: int) -> None:
+        """Write in how many bits each differs from the sketch at `query`, from `place` on; `_OUT` for what is hidden.
+
+        There may be hundreds of parts, most of them plain: for these each step here counts.
+        """
         if self.rows is None:
-            differing(self.segment.pointer, len(out), query, pointer(out))
+            differing(self.segment.pointer, self.length, query, out.at(place))
         else:
             chosen = self.segment.sketches.take(self.rows, axis=0, mode="clip")
-            differing(pointer(chosen), len(out), query, pointer(out))
+            differing(pointer(chosen), self.length, query, out.at(place))
         if self.hidden is not None:
-            np.copyto(out, _OUT, where=self.hidden)
+            np.copyto(out.array[place : place + self.length], _OUT, where=self.hidden)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +156,9 @@ class Field:
         return [range(low, high) for low, high in pairwise(cuts) if high > low]
 
     def _count_bits(self, bits: npt.NDArray[np.int32], span: range) -> npt.NDArray[np.intp]:
-        query = pointer(self._sketch)
+        query, out = pointer(self._sketch), Counts(bits)
         for number in span:
-            self.parts[number].differ(query, bits[self._cuts[number] : self._cuts[number + 1]])
+            self.parts[number].differ(query, out, self._cuts[number])
         return np.bincount(bits[self.starts[span.start] : self.starts[span.stop]], minlength=_OUT + 1)
 
     def _promising(self, bits: npt.NDArray[np.int32], near: int, reach: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -162,7 +166,7 @@ class Field:
         if reach[near] <= SCORED_MAX:
             return np.flatnonzero(bits <= near)
         sure, last = np.flatnonzero(bits < near), np.flatnonzero(bits == near)
-        keys = np.concatenate([part.segment.keys[part.at(own)] for part, own in self._split(last)])
+        keys = np.concatenate([part.segment.keys[own] for part, own, _, _ in self._split(last)])
         return np.concatenate([sure, last[np.argsort(keys, kind="stable")[: SCORED_MAX - len(sure)]]])
 
     def _scored(self, rows: npt.NDArray[np.intp]) -> Scored:
@@ -170,18 +174,19 @@ class Field:
 
     def _cosines(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
         taken = np.empty((len(rows), len(self._exact)), np.int16)
-        done = 0
-        for part, own in self._split(rows):
-            part.segment.kept.take(part.at(own), axis=0, out=taken[done : done + len(own)], mode="clip")
-            done += len(own)
+        for part, own, low, high in self._split(rows):
+            part.segment.kept.take(own, axis=0, out=taken[low:high], mode="clip")
         return cosines(taken, self._exact)
 
-    def _split(self, rows: npt.NDArray[np.intp]) -> Iterator[tuple[Part, npt.NDArray[np.intp]]]:
-        """Ascending numbered rows as rows of each part."""
-        cuts = np.searchsorted(rows, self.starts).tolist()
-        for number, part in enumerate(self.parts):
-            if cuts[number + 1] > cuts[number]:
-                yield part, rows[cuts[number] : cuts[number + 1]] - self.starts[number]
+    def _split(self, rows: npt.NDArray[np.intp]) -> Iterator[tuple[Part, npt.NDArray[np.intp], int, int]]:
+        """Ascending numbered rows as rows of the segment of each part that has some, and which of `rows` these are."""
+        cuts = np.searchsorted(rows, self.starts)
+        counts = np.diff(cuts)
+        own, ends = rows - np.repeat(self.starts[:-1], counts), cuts.tolist()
+        for number in np.flatnonzero(counts).tolist():
+            part, low, high = self.parts[number], ends[number], ends[number + 1]
+            numbers = own[low:high]
+            yield part, numbers if part.rows is None else part.rows[numbers], low, high
 
 
 _NONE = np.empty(0, np.float32)

@@ -16,7 +16,7 @@ from casemate.errors import BadInput
 from casemate.serving.retrieval.acronyms import capitals, spelled_out
 from casemate.serving.retrieval.confidence import Facts, confidence
 from casemate.serving.retrieval.embedding import Embedder, Reranker
-from casemate.serving.retrieval.fusion import CANDIDATES, Scale, fused, scale_of
+from casemate.serving.retrieval.fusion import CANDIDATES, Fusion, Match
 from casemate.serving.retrieval.near_duplicates import distinct
 from casemate.serving.retrieval.passages import Filters, Hit, Passage
 
@@ -34,14 +34,13 @@ _EVERYTHING = Filters()
 
 @dataclass(frozen=True)
 class _Scored:
-    """A candidate with its scores: words' share and both scales' readings are what confidence is told."""
+    """A candidate: its exact BM25, and how it matches."""
 
     part: int
     row: int
     name: bytes
     lexical: float
-    dense: float | None
-    share: float
+    match: Match
 
 
 def search(
@@ -75,21 +74,13 @@ def search(
     by_meaning = dense.nearest(wanted) if dense else []
     places = {(f.part, f.row): f.name for f in by_words} | {(part, row): name for part, row, name, _ in by_meaning}
     scored = _scored(lexical, dense, places)
-    scales = (
-        _scale([s.lexical for s in scored if s.lexical > 0]),
-        _scale([s.dense for s in scored if s.dense is not None]),
-    )
-    ranked = sorted(scored, key=lambda s: (-fused(s.lexical, s.dense, scales), s.name))
-    hits: Iterator[Hit] = (_hit(owners, one, scales) for one in ranked)
+    fusion = Fusion.of([one.match for one in scored])
+    ranked = sorted(scored, key=lambda one: (-fusion.score(one.match), one.name))
+    hits: Iterator[Hit] = (_hit(owners, one, fusion) for one in ranked)
     if reranker is not None:
         hits = iter(_reranked(query, reranker, list(islice(hits, max(_RERANKED, limit)))))
     kept = distinct((hit.passage, hit) for hit in hits)
     return tuple(replace(hit, rank=rank) for rank, (_, hit) in enumerate(islice(kept, limit), 1))
-
-
-def _scale(scores: Sequence[float]) -> Scale:
-    """The scale of the best candidates."""
-    return scale_of(sorted(scores, reverse=True)[:CANDIDATES])
 
 
 def _check(query: str, limit: int) -> None:
@@ -160,16 +151,16 @@ def _scored(lexical: Lexical, dense: Dense | None, places: dict[tuple[int, int],
             lexical.shares(part, array).tolist(),
         )
         for row, words, meaning, share in zip(rows, *columns, strict=True):
-            scored.append(_Scored(part, row, places[part, row], words, meaning, share))
+            match = Match(words / lexical.attainable if words else 0.0, share, meaning)
+            scored.append(_Scored(part, row, places[part, row], words, match))
     return scored
 
 
-def _hit(owners: Sequence[tuple[Shard, Part]], one: _Scored, scales: tuple[Scale, Scale]) -> Hit:
+def _hit(owners: Sequence[tuple[Shard, Part]], one: _Scored, fusion: Fusion) -> Hit:
     shard, part = owners[one.part]
     passage: Passage = shard.passage(part, one.row)
-    meaning = None if one.dense is None else scales[1].of(one.dense)
-    facts = Facts(one.share, scales[0].of(one.lexical), meaning)
-    return Hit(passage, fused(one.lexical, one.dense, scales), confidence(facts), one.lexical, one.dense, 0, facts)
+    facts = Facts(one.match.share, fusion.words_of(one.match), fusion.meaning_of(one.match))
+    return Hit(passage, fusion.score(one.match), confidence(facts), one.lexical, one.match.dense, 0, facts)
 
 
 def _reranked(query: str, reranker: Reranker, hits: Sequence[Hit]) -> list[Hit]:

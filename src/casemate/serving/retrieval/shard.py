@@ -71,9 +71,15 @@ class Shard:
         return {entry: listed.project for entry, listed in self.head.entries.items()}
 
     def vectors(self, embedder: str) -> Vectors | None:
-        """Its vectors by an embedder, None where there are none."""
-        folder = vector_folder(self.folder, embedder)
-        return Vectors.open(folder) if folder.is_dir() else None
+        """Its vectors by an embedder, None where there are none; opened once."""
+        if embedder not in self._vectors:
+            folder = vector_folder(self.folder, embedder)
+            self._vectors[embedder] = Vectors.open(folder) if folder.is_dir() else None
+        return self._vectors[embedder]
+
+    @cached_property
+    def _vectors(self) -> dict[str, Vectors | None]:
+        return {}
 
 
 def open_shard(folder: Path, marking: Marking, *, entries: Collection[str] | None = None) -> Shard:

@@ -154,10 +154,11 @@ def search_shards(
     masks = allowed if allowed is not None else [None] * len(shards)
     parts: list[Part] = []
     owner: list[int] = []
+    fitting = (0, len(query))
     for place, (shard, mask) in enumerate(zip(shards, masks, strict=True)):
-        if shard.dim not in {0, len(query)}:
+        if shard.listed.dim not in fitting:
             raise BadInput(shard.folder / LIST, expected=f"{len(query)} dimensions", found=f"{shard.dim}")
-        own = _parts(shard, mask)
+        own = shard.parts if mask is None else _parts(shard, mask)
         parts += own
         owner += [place] * len(own)
     if k < 1 or not parts:
@@ -169,9 +170,7 @@ def search_shards(
     return sorted(near, key=lambda one: (-one.cosine, one.key, one.shard))[:k]
 
 
-def _parts(shard: Vectors, allowed: npt.NDArray[np.bool_] | None) -> list[Part]:
-    if allowed is None:
-        return shard.parts
+def _parts(shard: Vectors, allowed: npt.NDArray[np.bool_]) -> list[Part]:
     if allowed.shape != (len(shard),) or allowed.dtype != np.bool_:
         found = f"{allowed.dtype} {allowed.shape}"
         raise BadInput(shard.folder, expected=f"a mask of {len(shard)} keys", found=found)
