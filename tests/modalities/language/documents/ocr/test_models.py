@@ -67,14 +67,16 @@ def test_a_picture_is_read_in_the_confined_process(
     assert low > 690
 
 
-def test_nothing_but_the_runtime_is_loaded_to_read_print(tmp_path: Path) -> None:
+def test_nothing_but_the_runtime_and_arrays_is_loaded_to_read_print(tmp_path: Path) -> None:
     script = (
         "import sys, numpy; from pathlib import Path; from casemate.modalities.language.documents import ocr;"
         "ocr.open_model(Path(sys.argv[1])).read(numpy.zeros((50, 50, 3), numpy.uint8));"
-        "print(sorted({n.partition('.')[0] for n in sys.modules} & {'cv2', 'requests', 'urllib3', 'shapely', 'torch'}))"
+        "files = {n.partition('.')[0]: str(getattr(m, '__file__', '')) for n, m in sys.modules.items()};"
+        "print(*(name for name, file in files.items() if 'site-packages' in file and name[0] != '_'))"
     )
     argv = [sys.executable, "-I", "-c", script, str(toys.folder(tmp_path / "pack"))]
-    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    loaded = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+    assert set(loaded) - {"charset_normalizer"} == {"numpy", "onnxruntime", "PIL", "scipy"}  # NumPy looks for the first
 
 
 def test_a_real_model_reads_french_print() -> None:

@@ -39,17 +39,27 @@ class Recogniser:
 
     def read(self, picture: NDArray[np.uint8]) -> list[Line]:
         """The lines in a picture (RGB, H W 3), from top to bottom of the page as it is read."""
-        page = Image.fromarray(picture)
-        found = self.detector.quads(page)
-        quarters = self._quarters(page, found)
-        upright = page.rotate(90 * quarters, expand=True) if quarters else page
-        quads = turned(found, *page.size, quarters)
+        page, quads, quarters = self._upright(Image.fromarray(picture))
         angle, lines = lean(quads), list[Line]()
-        for given, quad in zip(found, quads, strict=True):
-            text, sure = self._said(strip(upright, quad))
+        for quad in quads:
+            text, sure = self._said(strip(page, quad))
             if sure >= _SURE and text.strip():
+                (given,) = turned([quad], *page.size, -quarters)
                 lines.append(_line(" ".join(text.split()), quad, angle, _around(given)))
         return sorted(lines, key=lambda line: (line.box[1], line.box[0]))
+
+    def _upright(self, page: Image.Image) -> tuple[Image.Image, list[Quad], int]:
+        """A page as it is read, its lines, and by how many quarters against the clock it was turned."""
+        quads, quarters = self.detector.quads(page), 0
+        if _mostly_tall(quads):  # lines are found best when they lie
+            laid = page.transpose(Image.Transpose.ROTATE_90)
+            found = self.detector.quads(laid)
+            if not _mostly_tall(found):
+                page, quads, quarters = laid, found, 1
+        if self.turner.most_overturned([strip(page, quad) for quad in _longest(quads)]):
+            quads, quarters = turned(quads, *page.size, 2), quarters + 2
+            page = page.transpose(Image.Transpose.ROTATE_180)
+        return page, quads, quarters
 
     def _said(self, line: Image.Image) -> tuple[str, float]:
         """What a strip says; one that may stand on its head on an upright page is read both ways, the surer counts."""
@@ -58,12 +68,14 @@ class Recogniser:
             return said
         return max(said, self.letters.read(line.transpose(Image.Transpose.ROTATE_180)), key=lambda each: each[1])
 
-    def _quarters(self, page: Image.Image, quads: Sequence[Quad]) -> int:
-        """How many quarters against the clock make a page upright, as its longest lines say."""
-        longest = sorted(quads, key=lambda quad: -max(sides(quad)))[:_ASKED]
-        tall = sum(max(sides(quad)) * (1 if is_tall(quad) else -1) for quad in longest) > 0
-        asked = [strip(page, quad) for quad in longest if is_tall(quad) == tall]
-        return int(tall) + 2 * int(self.turner.most_overturned(asked))
+
+def _longest(quads: Sequence[Quad]) -> list[Quad]:
+    """The lines that are asked how a page lies."""
+    return sorted(quads, key=lambda quad: -max(sides(quad)))[:_ASKED]
+
+
+def _mostly_tall(quads: Sequence[Quad]) -> bool:
+    return sum(max(sides(quad)) * (1 if is_tall(quad) else -1) for quad in _longest(quads)) > 0
 
 
 def lean(quads: Sequence[Quad]) -> float:
