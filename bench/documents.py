@@ -5,8 +5,8 @@
 Documents are made here (reportlab, python-docx, …) of French text; each is read as `casemate docs import` reads it,
 confined, into passages, and by a named library that only takes the text out, in the same run. Times are of processor
 (ours with the start of a process and the loading of its libraries), so that a busy machine counts little.
-Recognition: French pages are printed to pictures, then leaning by two degrees either way, then noisy and blurred; the
-character error rate is the edit distance over the length of what was printed, spaces made one.
+Recognition: French pages are printed to pictures, then leaning by two degrees either way, then noisy and blurred, then
+lying on their side; the character error rate is the edit distance over the length of what was printed, spaces made one.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ def recognition(model: Path, texts: Path | None, scans: int) -> None:
     print(f"character error rate, {scans} French pages each (PP-OCR in a confined process, 200 dots an inch)")
     chance = random.Random(3)  # noqa: S311  noise, not secrets
     printed = [page for page, _ in zip(pages_of(texts), range(scans), strict=False)]
-    for how in ("printed", "leaning +2", "leaning -2", "noisy"):
+    for how in ("printed", "leaning +2", "leaning -2", "noisy", "turned"):
         errors = length = 0
         files = {f"{i:03d}.png": picture(text, how, chance) for i, text in enumerate(printed)}
         passages, seconds, found = timed_read(files, model)
@@ -259,6 +259,8 @@ def picture(text: str, how: str, chance: random.Random) -> bytes:
         ImageDraw.Draw(image).text((150, 150 + 44 * number), line, 0, font)
     if how.startswith("leaning"):
         image = image.rotate(float(how.split()[1]), Image.Resampling.BICUBIC, fillcolor=255)
+    if how == "turned":
+        image = image.transpose(Image.Transpose.ROTATE_90)
     if how == "noisy":
         image = image.filter(ImageFilter.GaussianBlur(1.0))
         noise = np.random.default_rng(chance.randrange(1 << 30)).normal(0, 28, (image.height, image.width))
