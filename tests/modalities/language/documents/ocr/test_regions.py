@@ -33,6 +33,7 @@ def test_a_page_is_seen_in_whole_steps_and_within_memory(width: int, height: int
         ((1000, 1200), (992, 1216)),
         ((10_000, 7072), (1984, 1408)),
         ((300, 200), (1088, 736)),
+        ((5, 60), (64, 960)),
     ],
 )
 def test_a_page_is_made_as_large_as_its_letters_need(size: tuple[int, int], seen: tuple[int, int]) -> None:

@@ -25,7 +25,7 @@ Map = NDArray[np.float32]
 
 _LONGEST_PX, _SHORTEST_PX = (1280, 2000), 736
 _FINE_PX = 16
-_MOST_PX = 4_000_000  # of a narrow picture that is made larger
+_MOST_PX, _MOST_LARGER = 4_000_000, 16  # of a narrow or tiny picture that is made larger
 _STEP_PX = 32
 _PRINT, _SURE = 0.3, 0.5
 _GROWN = 1.6
@@ -71,7 +71,7 @@ def margin(width: int, height: int) -> int:
 def seen_size(width: int, height: int, longest_px: int) -> tuple[int, int]:
     """The size at which the network sees a picture."""
     scale = max(min(1.0, longest_px / max(width, height)), _SHORTEST_PX / min(width, height))
-    scale = min(scale, math.sqrt(_MOST_PX / (width * height)))
+    scale = min(scale, math.sqrt(_MOST_PX / (width * height)), _MOST_LARGER)
     across, down = (max(1, round(side * scale / _STEP_PX)) * _STEP_PX for side in (width, height))
     return across, down
 
