@@ -152,14 +152,74 @@ def odf(kind: str) -> bytes:
     if kind == "spreadsheet":
         said = f"<table:table-row><table:table-cell><text:p>{WORDS}</text:p></table:table-cell></table:table-row>"
         body = table.replace("</table:table>", f"{said}</table:table>")
+    return odf_with(body, kind)
+
+
+def odf_with(body: str, kind: str = "spreadsheet", *, around: str = "") -> bytes:
+    """An OpenDocument file of any content, with what stands around its pages."""
     content = (
         f'<?xml version="1.0" encoding="UTF-8"?><office:document-content {_OFFICE}><office:body><office:{kind}>'
         f"{body}</office:{kind}></office:body></office:document-content>"
+    )
+    styles = (
+        f'<office:document-styles {_OFFICE} xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0">'
+        f"<office:master-styles><style:master-page>{around}</style:master-page></office:master-styles>"
+        "</office:document-styles>"
     )
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("mimetype", f"application/vnd.oasis.opendocument.{kind}")
         archive.writestr("content.xml", content)
+        archive.writestr("styles.xml", styles)
+    return out.getvalue()
+
+
+def docx_around(words: str, watermark: str) -> bytes:
+    """A Word document with words above its even pages, and a watermark."""
+    import docx as library
+    from lxml import etree
+
+    document = library.Document()
+    document.settings.odd_and_even_pages_header_footer = True
+    document.sections[0].even_page_header.paragraphs[0].text = words
+    drawn = etree.Element("{urn:schemas-microsoft-com:vml}textpath", string=watermark)
+    document.sections[0].header.paragraphs[0]._p.append(drawn)
+    document.add_paragraph(WORDS)
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def pptx_behind(words: str) -> bytes:
+    """A presentation whose master has words on it."""
+    import pptx as library
+    from pptx.util import Inches
+
+    deck = library.Presentation()
+    deck.slide_master.shapes._spTree.append(_box_of(deck, words, Inches(1)))
+    for _ in range(2):
+        deck.slides.add_slide(deck.slide_layouts[6])
+    out = io.BytesIO()
+    deck.save(out)
+    return out.getvalue()
+
+
+def _box_of(deck: object, words: str, side: int) -> object:
+    slide = deck.slides.add_slide(deck.slide_layouts[6])  # type: ignore[attr-defined]
+    box = slide.shapes.add_textbox(side, side, side, side)
+    box.text_frame.text = words
+    return box._element
+
+
+def xlsx_around(header: str) -> bytes:
+    """A workbook with a header, as its codes have it."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.oddHeader.center.text = header
+    book.active.append([WORDS])
+    out = io.BytesIO()
+    book.save(out)
     return out.getvalue()
 
 

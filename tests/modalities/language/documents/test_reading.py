@@ -182,6 +182,15 @@ def test_more_text_than_a_document_may_hold_is_refused(read: ReadFiles) -> None:
     assert [r.reason for r in found.refused] == ["expected at most 1000 characters, found more"]
 
 
+def test_a_document_that_is_refused_in_the_middle_leaves_nothing_in_the_next(
+    read: ReadFiles, passages: Passages
+) -> None:
+    files = {"a.txt": b"premier " * 300_000, "b.txt": "Le deuxième document.".encode(), "c.txt": b"Le dernier."}
+    found = read(files, limits=Limits(workers=1, max_characters=100_000))
+    assert [refusal.path for refusal in found.refused] == ["a.txt"]
+    assert [p.text for p in passages()] == ["Le deuxième document.", "Le dernier."]
+
+
 def test_megabytes_of_text_become_passages(read: ReadFiles, passages: Passages) -> None:
     text = "".join(f"Phrase {i} du registre du port de la ville.\n" for i in range(30_000))
     found = read({"a.txt": text.encode()})

@@ -62,6 +62,7 @@ class _Reading:
     model: Path | None
     say: _Out
     _loaded: list[Recogniser] = field(default_factory=list)
+    _attached: dict[tuple[str, ...], dict[str, bytes]] = field(default_factory=dict)  # of the mail read last
 
     def read(self, message: dict[str, Any]) -> None:
         """Send a document's blocks, then what else there is to say of it."""
@@ -75,6 +76,8 @@ class _Reading:
         for block in readers.find(kinds.reader_of(source.name)).read(source, found):
             gathered.add(block)
         gathered.flush()
+        if found.attachments:
+            self._keep((str(message["file"]), *message["inside"]), found)
         attached = [
             {"name": name, "size": len(data), "digest": hashlib.sha256(data).hexdigest()}
             for name, data in found.attachments
@@ -111,15 +114,23 @@ class _Reading:
         """The file, or what is attached to the mail that it is, however deep."""
         path = str(message["file"])
         source = Source(path.rpartition("/")[2], path=self.folder / path)
+        at: tuple[str, ...] = (path,)
         for name in message["inside"]:
-            found = Found(self.limits)
-            for _ in readers.find(kinds.reader_of(source.name)).read(source, found):
-                pass
-            data = next((data for attached, data in found.attachments if attached == name), None)
+            if at not in self._attached:
+                found = Found(self.limits)
+                for _ in readers.find(kinds.reader_of(source.name)).read(source, found):
+                    pass
+                self._keep(at, found)
+            data = self._attached[at].get(name)
             if data is None:
                 raise UnreadableError(f"an attachment {name!a}", "none")
-            source = Source(name, data=data)
+            source, at = Source(name, data=data), (*at, name)
         return source
+
+    def _keep(self, at: tuple[str, ...], found: Found) -> None:
+        """Keep what is attached to a mail until another is read: a thousand files in it are not a thousand readings."""
+        self._attached = {place: held for place, held in self._attached.items() if at[: len(place)] == place}
+        self._attached[at] = dict(found.attachments)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class ReadingProcess:
         ocr = str(model.absolute()) if model else ""
         self._ask({"folder": str(folder.absolute()), "ocr": ocr, "limits": asdict(limits)})
         self.confinement: Mapping[str, Any] = {}
+        self.owes = False  # whether an answer was not heard to its end: the next would be taken for it
 
     def __enter__(self) -> Self:
         return self
@@ -69,8 +70,10 @@ class ReadingProcess:
         if not self.confinement:
             self.confinement = self._receive(self._limits.patience * self._limits.start_s).get("confinement", {})
         self._ask(question)
+        self.owes = True
         while True:
             message = self._receive(self._limits.patience * self._limits.page_s + 5)
+            self.owes = not ({"unreadable", "end"} & message.keys())
             if "unreadable" in message:
                 expected, found = _two_texts(message["unreadable"])
                 raise UnreadableError(expected, found)

@@ -168,6 +168,9 @@ class _Crew:
                     self._read(task, process)
                 except UnreadableError as why:
                     self._refuse(task.path, str(why))
+                    if process.owes:
+                        process.end()
+                        process = None
                 except (BrokenReaderError, NotABlockError) as why:
                     process.end()
                     process = None

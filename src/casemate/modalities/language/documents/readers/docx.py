@@ -10,6 +10,7 @@ from casemate.modalities.language.documents.readers.text import cut
 from casemate.modalities.language.documents.source import Found, Source, iso_date, row_text
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_WORDS_DRAWN = "{urn:schemas-microsoft-com:vml}textpath"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 
 
@@ -38,9 +39,18 @@ def _around_pages(document: Any, headings: frozenset[str]) -> Iterator[Block]:
     """Headers and footers: markings often stand there."""
     seen: set[str] = set()
     for section in document.sections:
-        for part in (section.header, section.first_page_header, section.footer, section.first_page_footer):
+        parts = (
+            section.header, section.first_page_header, section.even_page_header,
+            section.footer, section.first_page_footer, section.even_page_footer,
+        )  # fmt: skip
+        for part in parts:
             if part.is_linked_to_previous:
                 continue
+            for drawn in part._element.iter(_WORDS_DRAWN):  # noqa: SLF001  a watermark has its words in an attribute
+                text = drawn.get("string", "")
+                if text.strip() and text not in seen:
+                    seen.add(text)
+                    yield from cut(text)
             for child in part._element.iterchildren():  # noqa: SLF001  python-docx has no other way in order
                 for block in _blocks(child, headings):
                     if block.text not in seen:

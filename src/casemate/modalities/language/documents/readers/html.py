@@ -7,7 +7,7 @@ from typing import Any
 
 from casemate.modalities.language.documents.block import Block, Kind
 from casemate.modalities.language.documents.readers.text import cut, decoded
-from casemate.modalities.language.documents.source import Found, Source, iso_date, row_text
+from casemate.modalities.language.documents.source import Found, Source, UnreadableError, iso_date, row_text
 from casemate.store.texts import said_in_html
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
@@ -32,8 +32,10 @@ def blocks(text: str, found: Found) -> Iterator[Block]:
 
     if not text.strip():
         return
-    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, encoding="utf-8")
+    parser = html.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, encoding="utf-8", huge_tree=True)
     root = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
+    if any(error.type_name == "ERR_RESOURCE_LIMIT" for error in parser.error_log):  # it left out what is deeper
+        raise UnreadableError("elements at most 2,048 deep", "deeper ones")
     title = root.findtext(".//title") or ""
     found.title = found.title or " ".join(title.split())
     found.date = found.date or _date(root)

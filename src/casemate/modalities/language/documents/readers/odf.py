@@ -17,6 +17,11 @@ _NS = "urn:oasis:names:tc:opendocument:xmlns:"
 _TEXT, _TABLE = f"{{{_NS}text:1.0}}", f"{{{_NS}table:1.0}}"
 _DRAW, _OFFICE, _STYLE = f"{{{_NS}drawing:1.0}}", f"{{{_NS}office:1.0}}", f"{{{_NS}style:1.0}}"
 _META, _DC = f"{{{_NS}meta:1.0}}", "{http://purl.org/dc/elements/1.1/}"
+_LOEXT = "{urn:org:documentfoundation:names:experimental:office:xmlns:loext:1.0}"
+_AROUND_PAGES = tuple(
+    f"{space}{place}{which}"
+    for space in (_STYLE, _LOEXT) for place in ("header", "footer") for which in ("", "-left", "-first")
+)  # fmt: skip
 _REPEAT = 100  # cells and rows that a file says are repeated: more are empty space
 
 
@@ -31,9 +36,7 @@ def read(source: Source, found: Found) -> Iterator[Block]:
             found.title = meta.findtext(f".//{_DC}title") or ""
             found.date = _date(meta.findtext(f".//{_DC}date") or meta.findtext(f".//{_META}creation-date") or "")
         styles = _part(archive, "styles.xml", found)
-        for element in (
-            styles.iter(f"{{{_NS}style:1.0}}header", f"{{{_NS}style:1.0}}footer") if styles is not None else ()
-        ):
+        for element in styles.iter(*_AROUND_PAGES) if styles is not None else ():
             yield from _blocks(element, 0, found)
         body = content.find(f"{_OFFICE}body")
         for part in body if body is not None else ():
@@ -94,7 +97,7 @@ def _row(row: Any) -> list[str]:
     for cell in row.iterchildren(f"{_TABLE}table-cell", f"{_TABLE}covered-table-cell"):
         text = " ".join(_words(p) for p in cell.iter(f"{_TEXT}p"))
         times = cell.get(f"{_TABLE}number-columns-repeated", "1")
-        cells += [text] * (min(int(times), _REPEAT) if times.isdigit() else 1)
+        cells += [text] * (min(int(times[:9]), _REPEAT) if times.isdecimal() else 1)
     return cells
 
 

@@ -20,15 +20,26 @@ def read(source: Source, found: Found) -> Iterator[Block]:
         deck = pptx.Presentation(stream)
         found.title = deck.core_properties.title or ""
         found.date = iso_date(deck.core_properties.modified or deck.core_properties.created)
+        behind: set[str] = set()
         for page, slide in enumerate(deck.slides, 1):
             found.pages = page
             found.on_page()
+            yield from _behind(slide, page, behind)
             title = slide.shapes.title
             yield from _shapes(slide.shapes, page, title.shape_id if title is not None else None)
             if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
                 notes = slide.notes_slide.notes_text_frame.text
                 if notes.strip():
                     yield from cut(notes, page=page)
+
+
+def _behind(slide: Any, page: int, seen: set[str]) -> Iterator[Block]:
+    """What stands on every slide, once: markings often do; a place that is to be filled in says nothing."""
+    for layer in (slide.slide_layout.slide_master, slide.slide_layout):
+        for block in _shapes([shape for shape in layer.shapes if not shape.is_placeholder], page, None):
+            if block.text not in seen:
+                seen.add(block.text)
+                yield block
 
 
 def _shapes(shapes: Any, page: int, title: int | None) -> Iterator[Block]:
