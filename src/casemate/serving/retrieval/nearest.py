@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from casemate.serving.retrieval.sketches import (
     BITS,
-    Counts,
     bits_for,
     cosines,
     differing,
@@ -90,18 +89,15 @@ class Part:
         """The rows of the segment that have these numbers."""
         return numbers if self.rows is None else self.rows[numbers]
 
-    def differ(self, query: Any, out: Counts, place: int) -> None:
-        """Write in how many bits each differs from the sketch at `query`, from `place` on; `_OUT` for what is hidden.
-
-        There may be hundreds of parts, most of them plain: for these each step here counts.
-        """
+    def differ(self, query: Any, out: npt.NDArray[np.int32]) -> None:
+        """Write in how many bits each differs from the sketch at `query`; more than all for what is hidden."""
         if self.rows is None:
-            differing(self.segment.pointer, self.length, query, out.at(place))
+            differing(self.segment.pointer, len(out), query, pointer(out))
         else:
             chosen = self.segment.sketches.take(self.rows, axis=0, mode="clip")
-            differing(pointer(chosen), self.length, query, out.at(place))
+            differing(pointer(chosen), len(out), query, pointer(out))
         if self.hidden is not None:
-            np.copyto(out.array[place : place + self.length], _OUT, where=self.hidden)
+            np.copyto(out, _OUT, where=self.hidden)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +152,9 @@ class Field:
         return [range(low, high) for low, high in pairwise(cuts) if high > low]
 
     def _count_bits(self, bits: npt.NDArray[np.int32], span: range) -> npt.NDArray[np.intp]:
-        query, out = pointer(self._sketch), Counts(bits)
+        query = pointer(self._sketch)
         for number in span:
-            self.parts[number].differ(query, out, self._cuts[number])
+            self.parts[number].differ(query, bits[self._cuts[number] : self._cuts[number + 1]])
         return np.bincount(bits[self.starts[span.start] : self.starts[span.stop]], minlength=_OUT + 1)
 
     def _promising(self, bits: npt.NDArray[np.int32], near: int, reach: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

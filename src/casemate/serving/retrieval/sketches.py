@@ -84,28 +84,15 @@ def pointer(array: npt.NDArray[Any]) -> Any:
     return _faiss()[0](array)
 
 
-class Counts:
-    """Where `differing` writes: an array, and pointers into it, which are quicker made than slices."""
-
-    def __init__(self, array: npt.NDArray[np.int32]) -> None:
-        """Take a contiguous array."""
-        self.array = array
-        self._address: int = array.ctypes.data
-
-    def at(self, place: int) -> Any:
-        """Where the element at `place` lies."""
-        return _faiss()[2](self._address + place * self.array.itemsize)
-
-
 def differing(sketches: Any, rows: int, query: Any, out: Any) -> None:
     """Write to int32 `out` in how many bits each of `rows` contiguous sketches differs from the query's (pointers)."""
     _faiss()[1](query, sketches, 1, rows, SKETCH_BYTES, out)
 
 
 @cache
-def _faiss() -> tuple[Callable[..., Any], ...]:
+def _faiss() -> tuple[Callable[..., Any], Callable[..., Any]]:
     faiss: Any = import_module("faiss")  # late: it takes 0.1 s; by name: its stubs don't know `hammings`
-    return faiss.swig_ptr, faiss.hammings, faiss.cast_integer_to_int_ptr
+    return faiss.swig_ptr, faiss.hammings
 
 
 @cache
