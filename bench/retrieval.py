@@ -1,76 +1,36 @@
 """Retrieval of passages against plain BM25 and against each of its halves, in the same run.
 
-    python bench/retrieval.py [--model FOLDER] [--work FOLDER] [--only cnil|servicepublic|xquad] [--calibrate]
+    python bench/retrieval.py [--model FOLDER] [--work FOLDER] [--only SET] [--documents N] [--words N] [--calibrate]
 
-FOLDER is an embedder's (a pack, such as `embeddings-e5`); indexes are kept in --work, so that a second run does not
-embed again. A document is found at the rank of its best passage. `plain BM25` is one field (title and text), words in
-lower case, k1 1.2, b 0.75. Figures are shares of questions found first and in five, and nDCG@10, with 95 % intervals
-(Wilson) of the first. With --calibrate the constants of `confidence.py` are fitted, on questions whose document is
-there and on the same questions with it taken away, and judged by leaving out one document's questions at a time.
+SET is one of `retrieval_sets.py`, which says what they are. FOLDER is an embedder's (a pack, such as `embeddings-e5`);
+indexes are kept in --work, so that a second run does not embed again. A document is found at the rank of its best
+passage. `plain BM25` is one field (title and text), words in lower case, k1 1.2, b 0.75. Figures are shares of
+questions found first and in five, and nDCG@10, with 95 % intervals (Wilson) of the first. With --calibrate the
+constants of `confidence.py` are fitted, on questions whose document is there and on the same questions with it taken
+away, and judged by leaving out one document's questions at a time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from retrieval_sets import SETS, Asked, Doc, sampled
 
 from casemate.markings import Policy
 from casemate.serving.retrieval import Embedder, Filters, Hit, Passage, search
 from casemate.serving.retrieval.shard import Shard, open_shard
 from casemate.serving.retrieval.writing import Source, update_shard
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 MARKING = Policy.shipped("fr").lowest
 PASSAGE_WORDS = 200
-
-
-@dataclass(frozen=True)
-class Doc:
-    id: str
-    title: str
-    text: str
-    language: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    question: str
-    expected: str
-
-
-def cnil() -> tuple[list[Doc], list[Asked]]:
-    docs = [Doc(d["id"], d["title"], d["text"], "fr") for d in lines("text_fr_cnil/docs.jsonl")]
-    asked = [Asked(q["question"], q["expected_doc_id"]) for q in lines("text_fr_cnil/dev_questions.jsonl")]
-    return docs, asked
-
-
-def servicepublic() -> tuple[list[Doc], list[Asked]]:
-    """Titles are the questions, and are left out of the index."""
-    found = lines("text_fr_servicepublic/docs.jsonl")
-    return [Doc(d["id"], "", d["text"], "fr") for d in found], [Asked(d["title"], d["id"]) for d in found]
-
-
-def xquad() -> tuple[list[Doc], list[Asked]]:
-    docs, asked = [], []
-    for article in json.loads((DATA / "text_en_xquad" / "xquad.en.json").read_text())["data"]:
-        for paragraph in article["paragraphs"]:
-            docs.append(Doc(f"p{len(docs)}", "", paragraph["context"], "en"))
-            asked += [Asked(q["question"], docs[-1].id) for q in paragraph["qas"]]
-    return docs, asked
-
-
-def lines(name: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
 
 
 def passages(docs: Sequence[Doc]) -> Iterator[Passage]:
@@ -194,7 +154,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "casemate-bench-retrieval")
-    parser.add_argument("--only", choices=["cnil", "servicepublic", "xquad"])
+    parser.add_argument("--only", choices=list(SETS))
+    parser.add_argument("--documents", type=int, help="evenly spaced documents of each set, with their questions")
+    parser.add_argument("--words", type=int, help="of each document its first words")
     parser.add_argument("--calibrate", action="store_true")
     given = parser.parse_args()
     embedder = None
@@ -204,10 +166,10 @@ def main() -> None:
         name = f"{given.model.resolve().name}".replace("-", "") + "0" * 8
         embedder = find("language").predict.embedder(given.model, name=name)
         print("embedder:", given.model.name, embedder.dim)
-    for name, read in {"cnil": cnil, "servicepublic": servicepublic, "xquad": xquad}.items():
+    for name, read in SETS.items():
         if given.only in {None, name}:
-            docs, asked = read()
-            folder = given.work / name
+            docs, asked = sampled(read(), given.documents, given.words)
+            folder = given.work / "-".join([name, *(str(n) for n in (given.documents, given.words) if n)])
             begun = time.perf_counter()
             update_shard(folder, {"set": Source(name, "bench", lambda d=docs: passages(d))}, embedder=embedder)
             print(f"index: {time.perf_counter() - begun:.1f} s")
