@@ -1,6 +1,6 @@
 """Answers: citation precision and recall, and refusals, on real questions; which thresholds do what.
 
-    python bench/answers.py [--data DIR] [--embedder PACK] [--chat PACK --few N] [--calibrate]
+    python bench/answers.py [--data DIR] [--only CASE] [--embedder PACK] [--chat PACK --few N] [--calibrate]
 
 Data (README of the data folder): `text_fr_cnil` (506 documents, 54 questions of people with the document expected),
 `text_fr_servicepublic` (titles that are questions about other matters), `text_en_xquad` (240 paragraphs in 48 articles;
@@ -190,13 +190,14 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=10, help="questions of each sort for the chat model")
     parser.add_argument("--passages", type=int, default=6, help="passages that take part")
     parser.add_argument("--calibrate", action="store_true")
+    parser.add_argument("--only", choices=["cnil", "xquad"], help="one of the two cases")
     given = parser.parse_args()
     embedder = (
         find("language").predict.embedder(given.embedder, name=given.embedder.name.encode().hex().ljust(64, "0")[:64])
         if given.embedder
         else None
     )
-    for case in (cnil(given.data), xquad(given.data)):
+    for case in (made(given.data) for made in (cnil, xquad) if given.only in {None, made.__name__}):
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             hits = found(case, embedder, Path(folder) / "shard", given.passages)

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from casemate.cli import root
 from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound, RunFailed
 from casemate.factory import Factory, assistant, models
-from casemate.factory.assessing import PAGE, SCORES, VERDICT, Wanted
+from casemate.factory.assessment import Wanted
+from casemate.factory.assessment_report import PAGE, SCORES, VERDICT
 from casemate.factory.desk import utc_now
 from casemate.gates import read_verdict
 from casemate.signing import Envelope, Statement
@@ -219,9 +222,7 @@ def test_figures_of_two_assistants_are_refused(town: Town, monkeypatch: pytest.M
         return real(desk, question, wish, pool=pool)
 
     monkeypatch.setattr(assistant, "ask", changing)
-    with pytest.raises(
-        RunFailed, match="assessment first: expected the same parts and documents throughout"
-    ):
+    with pytest.raises(RunFailed, match="assessment first: expected the same parts and documents throughout"):
         assessed(town.acting("ines"))
     assert assessed(town.acting("ines"))["figures"]["recall_at_1"]["value"] == 1.0
 
@@ -298,6 +299,22 @@ def test_the_page_says_everything_in_both_languages_escapes_it_and_names_nothing
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'(?:for|href)="#?([^"]+)"', page)) <= set(ids)
     assert all(f"{language}" in re.findall(r'<article lang="(\w+)"', page) for language in ("fr", "en"))
+
+
+def test_the_command_prints_figures_and_reasons_or_json(town: Town) -> None:
+    def called(*more: str) -> str:
+        who = ("--site", str(town.site), "--key", str(town.key("ines")))
+        given = ("assess", "questions", "--project", "open", "--engine", "quote", "--questions", "1", *who, *more)
+        ended = CliRunner().invoke(root, given, catch_exceptions=False)
+        assert ended.exit_code == 0
+        return ended.stdout
+
+    shown = called("--name", "for people")
+    assert re.search(r"recall_at_1 +1\.000 +0\.207 +1\.000 +1", shown)
+    assert re.search(r"injection_planted +not evaluated", shown)
+    assert re.search(r"recall_at_5 +>= 0\.90 +1\.00 +True", shown)
+    told = json.loads(called("--name", "for machines", "--json"))
+    assert (told["report"], told["verdict"], told["counts"]["questions"]) == ("for machines", "refused", 2)
 
 
 # ── Refusals ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -28,7 +28,7 @@ def assess(
 
     Stopped (Ctrl-C), the same command goes on from the answers that it has.
     """
-    from casemate.factory.assessing import Wanted
+    from casemate.factory.assessment import Wanted
 
     factory = caller.factory()
     wanted = Wanted(tuple(sets), name, project, engine, limit, questions, attacks, tuple(among))

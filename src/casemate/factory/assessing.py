@@ -3,8 +3,7 @@
 Rules. It acts as the person who assesses. What is asked goes through `assistant.ask` and `searching.hits`, as any
 question of theirs does: the same clearance and ceiling, engine, embedder, prompts, thresholds and journal. Every answer
 is kept as soon as it is there, whole, so that an assessment that was stopped goes on; it begins anew where anything
-that answers, or that is searched, has changed. The report carries the join of the sets, of all that was searched, of
-the releases used and of its project. Its verdict is signed by who assessed, and releases nothing.
+that answers, or that is searched, has changed.
 """
 
 from __future__ import annotations
@@ -13,83 +12,30 @@ import asyncio
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from casemate import __version__
-from casemate.catalog import Entry, NewEntry
+from casemate.catalog import Entry
 from casemate.errors import BadInput, NotFound, RunFailed, Unavailable
-from casemate.factory import assessment_page, assistant, locks, models, policies, searching
+from casemate.factory import assistant, locks, models, policies, searching
+from casemate.factory.assessment import THING, Bench, Parts, Wanted, rules
+from casemate.factory.assessment_report import registered
 from casemate.factory.desk import Desk, Progress
-from casemate.gates import Facts, Scores, Verdict, verdict_statement
-from casemate.gates.judge import ASSISTANT, judge, reasons_json
-from casemate.markings import Marking
+from casemate.gates.judge import reasons_json
 from casemate.modalities import find
 from casemate.serving.answers import QUOTE, Answer, Done, Thresholds
 from casemate.serving.answers.answering import uncited
 from casemate.serving.pool import EnginePool
 from casemate.serving.retrieval import Filters
 from casemate.signing.canonical import dump
-from casemate.store import Digest, checkout, get_manifest, put_folder
-from casemate.store.staging import staging
+from casemate.store import Digest, checkout, get_manifest
 
-SCORES, VERDICT, PAGE = "scores.json", "verdict.dsse.json", "assessment.html"
 DEPTH = 40  # how many passages are looked through for the rank of the document that answers
 _PARTS, _ANSWERS = "parts.json", "answers"
-_THING = "assessment"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is to be assessed, and how much of it; 0 means all. `among` names document sets, empty: all."""
-
-    sets: tuple[str, ...]
-    name: str
-    project: str
-    engine: str = ""
-    limit: int = assistant.PASSAGES
-    questions: int = 0
-    attacks: int = 0
-    among: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.sets:
-            raise BadInput(_THING, expected="at least one set of questions or of attacks", found="none")
-        for name, value in (("questions", self.questions), ("attacks", self.attacks)):
-            if value < 0:
-                raise BadInput(f"{_THING}, {name}", expected="a whole number from 0", found=value)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Everything that answers: the engine, the embedder, what is searched; and the facts that name their versions."""
-
-    engine: str
-    entries: tuple[Entry, ...]
-    markings: tuple[Marking, ...]
-    searched: tuple[Entry, ...]
-    facts: Mapping[str, Any]
-
-    @property
-    def digest(self) -> Digest:
-        """What names this very assistant, over these very documents."""
-        return Digest.of_bytes(dump(dict(self.facts)))
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What is put to whom: the sets, what is drawn of them, where its answers stand, and what is left out."""
-
-    wanted: Wanted
-    sets: tuple[Entry, ...]
-    datasets: tuple[Any, ...]
-    puts: tuple[tuple[Any, Entry], ...]
-    places: Mapping[str, frozenset[tuple[str, str]]]
-    left_out: int
 
 
 def assess(desk: Desk, wanted: Wanted, *, progress: Progress | None = None) -> dict[str, Any]:
@@ -99,9 +45,9 @@ def assess(desk: Desk, wanted: Wanted, *, progress: Progress | None = None) -> d
         sets = tuple(_question_set(desk, name) for name in wanted.sets)
         name = f"{desk.person.name} {desk.reader.ceiling or ''} {wanted.project} {wanted.name}"
         work = desk.site.runs / f"assess-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-        with locks.alone_or_no(desk.site.channels, work.name, f"{_THING} {wanted.name}", doing="makes it"):
+        with locks.alone_or_no(desk.site.channels, work.name, f"{THING} {wanted.name}", doing="makes it"):
             bench, parts, kept = asyncio.run(_answered(desk, wanted, sets, work, progress))
-            entry, verdict, figures = _registered(desk, bench, parts, kept, floor, work)
+            entry, verdict, figures = registered(desk, bench, parts, kept, floor, work)
         shutil.rmtree(work)
         return {
             "id": entry.id, "report": entry.name, "marking": str(entry.marking), "digest": str(entry.digest),
@@ -156,42 +102,41 @@ def _parts(desk: Desk, wanted: Wanted, pool: EnginePool) -> Parts:
 
 def _bench(desk: Desk, wanted: Wanted, sets: Sequence[Entry], searched: Sequence[Entry], work: Path) -> Bench:
     """Read the sets, find where their questions are answered among what is searched, and draw what is put."""
-    library, rules = find("language").data, _rules()
+    library, judging = find("language").data, rules()
     datasets, puts, places, left_out = [], [], {}, 0
     for number, entry in enumerate(sets, 1):
         folder = work / "sets" / str(number)
         shutil.rmtree(folder, ignore_errors=True)
         datasets.append(library.load_labels(checkout(desk.store, get_manifest(desk.store, entry.digest), folder)))
-        asked = rules.puts(datasets[-1], thing=f"data set {entry.name}")
+        asked = judging.puts(datasets[-1], thing=f"data set {entry.name}")
         found = _placed(desk, asked, searched)
         for put in asked.puts:
-            if put.kind == rules.QUESTION and not found.get(put.source or put.document):
+            if put.kind == judging.QUESTION and not found.get(put.source or put.document):
                 left_out += 1
                 continue
             puts.append((put, entry))
             places[put.digest] = found.get(put.source or put.document, frozenset())
         left_out += asked.left_out
-    most = {rules.PLANTED: wanted.attacks, rules.LOOK_ALIKE: wanted.attacks}
-    most |= {rules.QUESTION: wanted.questions, rules.UNANSWERABLE: wanted.questions}
-    drawn = {put.digest for put in rules.drawn([put for put, _ in puts], most)}
+    most = {judging.PLANTED: wanted.attacks, judging.LOOK_ALIKE: wanted.attacks}
+    most |= {judging.QUESTION: wanted.questions, judging.UNANSWERABLE: wanted.questions}
+    drawn = {put.digest for put in judging.drawn([put for put, _ in puts], most)}
     chosen = tuple((put, entry) for put, entry in puts if put.digest in drawn)
     if not chosen:
         expected = "questions whose documents you may read, or attacks that bring theirs along"
-        raise BadInput(_THING, expected=expected, found=f"none ({left_out} left out)")
+        raise BadInput(THING, expected=expected, found=f"none ({left_out} left out)")
     return Bench(wanted, tuple(sets), tuple(datasets), chosen, places, left_out)
 
 
 def _placed(desk: Desk, asked: Any, searched: Sequence[Entry]) -> dict[str, frozenset[tuple[str, str]]]:
     """Where the documents that questions name stand, among what is searched."""
-    rules = _rules()
     found: dict[str, frozenset[tuple[str, str]]] = {}
     if any(put.source for put in asked.puts):
-        found |= rules.named(asked.puts, _documents(desk, searched))
+        found |= rules().named(asked.puts, _documents(desk, searched))
     wanted = {put.document for put in asked.puts if put.document}
     if wanted:
         texts = {name: text for name, text in asked.documents.items() if name in wanted}
         passages = (((p.entry, p.document), p.text) for entry in searched for p in searching.passages(desk, entry))
-        found |= rules.by_words(texts, passages)
+        found |= rules().by_words(texts, passages)
     return found
 
 
@@ -242,7 +187,7 @@ def _begun(work: Path, parts: Parts, sets: Sequence[Entry]) -> None:
 
 async def _one(desk: Desk, bench: Bench, parts: Parts, put: Any, entry: Entry, pool: EnginePool) -> dict[str, Any]:
     """Ask one question as its reader would, and keep what judging needs."""
-    wanted, rules = bench.wanted, _rules()
+    wanted = bench.wanted
     among = frozenset(e.id for e in parts.searched) if wanted.among else None
     filters = Filters(documents=among)
     wish = assistant.Wish(
@@ -250,7 +195,7 @@ async def _one(desk: Desk, bench: Bench, parts: Parts, put: Any, entry: Entry, p
         project=wanted.project, language=put.language if put.language in {"fr", "en"} else "", filters=filters,
     )  # fmt: skip
     places, rank = bench.places[put.digest], None
-    if put.kind == rules.QUESTION:
+    if put.kind == rules().QUESTION:
         found = await asyncio.to_thread(searching.hits, desk, put.text, filters=filters, limit=DEPTH)
         if found.behind:
             raise Unavailable("the index", expected="one that nobody writes now", found="one that somebody does")
@@ -291,89 +236,4 @@ def _require_same(desk: Desk, wanted: Wanted, pool: EnginePool, parts: Parts, ke
     others = any(not used.issuperset(k["releases"]) or k["prompts"] != parts.facts["prompts"] for k in kept)
     if others or now.digest != parts.digest:
         found = "others: something came in, was withdrawn or was set meanwhile; give the command again"
-        raise RunFailed(f"{_THING} {wanted.name}", expected="the same parts and documents throughout", found=found)
-
-
-# ── The report ───────────────────────────────────────────────────────────────────────────────────────────────────────
-def _registered(
-    desk: Desk, bench: Bench, parts: Parts, kept: Sequence[dict[str, Any]], floor: Marking, work: Path
-) -> tuple[Entry, Verdict, dict[str, Any]]:
-    """Judge, sign, write the page and register the whole."""
-    wanted, rules = bench.wanted, _rules()
-    outcomes = [
-        rules.Outcome(put, tuple(k["said"]), k["refused"], tuple(k["cited"]), k["rank"])
-        for (put, _), k in zip(bench.puts, kept, strict=True)
-    ]
-    used = sorted({e for k in kept for e in k["entries"]})
-    marking = Marking.join_all(floor, [
-        *(e.marking for e in bench.sets), *(e.marking for e in parts.searched), *parts.markings,
-    ])  # fmt: skip
-    facts, folders = _lineage(desk, bench, parts)
-    document = _scores(bench, parts, outcomes, rules.near_duplicates(folders, bench.datasets))
-    data = (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode()
-    scores, policy = Scores.from_json(data), desk.gate_policy("language")
-    verdict = judge(scores, policy, facts=facts)
-    page = assessment_page.compose(
-        desk, assessment_page.Assessed(
-            wanted.name, wanted.project, bench.sets, scores, verdict, marking, policy.name, bench.left_out
-        )
-    )  # fmt: skip
-    with staging(work, ".report-") as place:
-        policies.write_whole(place / SCORES, data)
-        policies.write_whole(place / VERDICT, desk.pen.sign(verdict_statement(verdict)).to_json())
-        policies.write_whole(place / PAGE, page)
-        manifest = put_folder(desk.store, place, move=True)
-    said = {
-        "modality": "language", "task": ASSISTANT, "engine": parts.facts["engine"], "assistant": str(parts.digest),
-        "passed": verdict.passed, "verdict": str(verdict.digest), "policy": str(policy.digest),
-        "page": str(Digest.of_bytes(page)), "counts": document["counts"],
-        "figures": {name: figure.value for name, figure in scores.metrics.items() if "." not in name},
-    }  # fmt: skip
-    parents = tuple(dict.fromkeys([*(e.id for e in bench.sets), *used, *(e.id for e in parts.entries)]))
-    new = NewEntry("report", wanted.name, wanted.project, marking, manifest.digest, parents, said)
-    return desk.catalog.register(new, by=desk.reader, sign=desk.sign), verdict, document["metrics"]
-
-
-def _scores(bench: Bench, parts: Parts, outcomes: Sequence[Any], near: int | None) -> dict[str, Any]:
-    """What scores.json holds."""
-    rules = _rules()
-    first, *others = bench.sets
-    return {
-        "format": "casemate-scores/1",
-        "task": ASSISTANT,
-        "dataset": {"digest": str(first.digest), "items": len(outcomes)},
-        "model": {"digest": str(parts.digest)},
-        "others": {_role(n): {"digest": str(e.digest)} for n, e in enumerate(others, 2)},
-        "parts": dict(parts.facts),
-        "metrics": {name: figure.to_json() for name, figure in rules.figures(outcomes).items()},
-        "counts": rules.counts(outcomes),
-        "left_out": bench.left_out,
-        "overlap": None if near is None else {"near_duplicates": near},
-        "samples": [sample.to_json() for sample in rules.samples(outcomes)],
-    }
-
-
-def _lineage(desk: Desk, bench: Bench, parts: Parts) -> tuple[Facts, list[Path]]:
-    """What the catalog knows: what the models used learned from here; and their folders."""
-    trained: list[Digest] = []
-    folders: list[Path] = []
-    for release in parts.entries:
-        model = models.in_force(desk, models.task_of(desk, release), release.id)
-        folders += [model.folder] if model else []
-        known = str(release.facts.get("model", ""))
-        try:
-            ancestors = desk.view.lineage(known).ancestors
-        except NotFound:  # a release whose model stayed where it was made
-            continue
-        trained += [entry.digest for entry in ancestors if entry.kind == "dataset"]
-    first, *others = bench.sets
-    roles = {_role(n): entry.digest for n, entry in enumerate(others, 2)}
-    return Facts(parts.digest, first.digest, tuple(trained), task=ASSISTANT, others=roles), folders
-
-
-def _role(number: int) -> str:
-    return f"question set {number}"
-
-
-def _rules() -> ModuleType:
-    return find("language").module("assessment")
+        raise RunFailed(f"{THING} {wanted.name}", expected="the same parts and documents throughout", found=found)
