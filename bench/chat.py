@@ -4,7 +4,9 @@
     python bench/chat.py --streams 200 [--requests 2000]             the HTTP API against the stand-in behind it
 
 Engine. The reference is `xllamacpp` itself, in a process of its own, with the same context, batch and threads; both are
-asked the same prompts in turn, each round in the other order, and no prompt is reused from the one before.
+asked the same prompts in turn, each round in the other order, and no prompt is reused from the one before. Beside the
+clock, the processor time of each answer is told (the engine's process and ours together): on a machine that does other
+work, the clock measures the others too.
 Streams. A stand-in engine says a word every tenth of a second, for six seconds; so many clients come within four, so
 that all streams are open together, directly and through the API of a site (`casemate serve`, a listed engine, keys,
 journal). None may be lost; what the API adds is the difference of the same percentile. Memory is the server's resident
@@ -83,6 +85,7 @@ def engine_bench(model: Path, rounds: int, tokens: int, threads: int) -> None:
 
     argv = [sys.executable, __file__, "--bare", str(model / "model.gguf"), "--threads", str(threads)]
     rows: dict[str, list[tuple[float, float, int]]] = {"bare": [], "engine": []}
+    used: dict[str, list[float]] = {"bare": [], "engine": []}
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reference:
         assert reference.stdin
         assert reference.stdout
@@ -102,14 +105,26 @@ def engine_bench(model: Path, rounds: int, tokens: int, threads: int) -> None:
             for number in range(rounds + 1):  # the first is to warm up
                 for name in ("bare", "engine") if number % 2 else ("engine", "bare"):
                     messages = prompt(number)
+                    pids = [reference.pid] if name == "bare" else [os.getpid(), *children(os.getpid(), reference.pid)]
+                    before = sum(map(processor_s, pids))
                     row = ask_bare(messages) if name == "bare" else await through(opened, messages, tokens)
                     if number:
                         rows[name].append(row)
+                        used[name].append((sum(map(processor_s, pids)) - before) / row[2])
             await pool.close()
 
         asyncio.run(story())
         reference.stdin.close()
     told(rows)
+    each = {name: statistics.median(found) * 1000 for name, found in used.items()}
+    print(f"processor time a token with its prompt: bare {each['bare']:.2f} ms, engine {each['engine']:.2f} ms "
+          f"({each['bare'] / each['engine']:.3f})")  # fmt: skip
+
+
+def children(pid: int, but: int) -> list[int]:
+    """The processes that `pid` started, but one."""
+    listed = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(one) for file in listed for one in file.read_text(encoding="ascii").split() if int(one) != but]
 
 
 def told(rows: dict[str, list[tuple[float, float, int]]]) -> None:

@@ -32,7 +32,7 @@ from casemate.factory.site import ApiToml
 from casemate.serving.answers import Turn
 from casemate.serving.retrieval import Filters
 from casemate.store import Digest
-from tests.console.conftest import opened
+from tests.console.conftest import CHANCE_AND_CLOCKS, opened
 from tests.factory.town import Town
 
 LOW_TEXTS = (
@@ -250,7 +250,8 @@ def _library(handles: Sequence[str], chance: random.Random) -> Sequence[tuple[st
 def _api(handles: Sequence[str], chance: random.Random) -> Sequence[tuple[str, Asked]]:
     async def sent(seat: Seat, method: str, path: str, body: Any = None, **headers: str) -> str:
         answer = await seat.client.request(method, path, json=body, headers=headers)
-        return f"{answer.status_code} {answer.text} {[*answer.headers.items()]}"
+        shown = [(name, value) for name, value in answer.headers.items() if name not in CHANCE_AND_CLOCKS]
+        return f"{answer.status_code} {answer.text} {shown}"
 
     async def chat(seat: Seat, words: str) -> str:
         body: dict[str, Any] = {"model": "assistant", "messages": [{"role": "user", "content": words}]}

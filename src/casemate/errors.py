@@ -46,6 +46,10 @@ class BadInput(Refused):
     http_status = 400  # to clients, 403 is "your key may not" (ADR 0011)
 
 
+class ContextTooLong(BadInput):
+    """Messages that leave no room for an answer in a model's context."""
+
+
 class LabelOutsideImage(BadInput):
     """A label whose box is not within its image."""
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from casemate.errors import BadInput, Unavailable
+from casemate.errors import ContextTooLong, Unavailable
 from casemate.serving.engines import Engine, Message, Piece, Sampling, Usage
 from casemate.serving.pool import Caller, EnginePool
 from casemate.serving.turns import Limits
@@ -34,7 +34,7 @@ class Scripted:
         self.asked.append((messages, sampling))
         tokens = self.count(messages)
         if tokens >= CONTEXT:
-            raise BadInput("messages", expected=f"fewer than {CONTEXT} tokens", found=f"{tokens} tokens")
+            raise ContextTooLong("messages", expected=f"fewer than {CONTEXT} tokens", found=f"{tokens} tokens")
         try:
             for number, word in enumerate(self.words):
                 if number == self.dies_after:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from casemate.console import bodies
 from casemate.console.bodies import MOST_NESTED, Body, json_of
-from casemate.console.buckets import MOST_KEPT, Buckets
+from casemate.console.buckets import MOST_KEPT, Buckets, Taken
 from casemate.console.faults import Fault
 from casemate.factory.desk import utc_now
 from tests.console.conftest import Place, opened
@@ -157,6 +157,8 @@ def test_json_is_nested_so_deep_and_no_deeper() -> None:
         (b'{"a": NaN}', "The body is not JSON."),
         (b'{"a": "\\udc00"}', "The body has half a character (a lone surrogate)."),
         (b"\xff", "The body is not JSON."),
+        ('{"a": 1}'.encode("utf-16-le"), "The body is not JSON at character 1."),
+        ('{"a": 1}'.encode("utf-32"), "The body is not JSON."),
     ],
 )
 def test_what_is_not_json_is_told_so_and_not_repeated(data: bytes, message: str) -> None:
@@ -180,12 +182,12 @@ def test_a_wrong_field_is_named_and_what_it_held_is_not_repeated() -> None:
 def test_a_bucket_fills_with_time_and_is_ones_own() -> None:
     now = [0.0]
     buckets = Buckets(2, lambda: now[0])
-    assert [buckets.take("a") for _ in range(3)] == [0, 0, 30]
-    assert buckets.take("b") == 0
+    assert [buckets.take("a").wait_s for _ in range(3)] == [0, 0, 30]
+    assert buckets.take("b") == Taken(0, 1, 30.0)
     now[0] += 29
-    assert buckets.take("a") == 1
+    assert buckets.take("a").wait_s == 1
     now[0] += 1
-    assert [buckets.take("a") for _ in range(2)] == [0, 30]
+    assert [buckets.take("a").wait_s for _ in range(2)] == [0, 30]
 
 
 def test_only_so_many_buckets_are_kept() -> None:

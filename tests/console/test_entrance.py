@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.console.conftest import Place
+from tests.console.conftest import CHANCE_AND_CLOCKS, Place
 
 pytestmark = pytest.mark.anyio
 
 
 def told(answer: httpx.Response) -> tuple[int, dict[str, str], bytes]:
-    return answer.status_code, dict(answer.headers), answer.content
+    headers = {name: value for name, value in answer.headers.items() if name not in CHANCE_AND_CLOCKS}
+    return answer.status_code, headers, answer.content
 
 
 async def test_health_needs_no_key_and_says_nothing_else(place: Place) -> None:
@@ -81,6 +83,9 @@ async def test_a_key_asks_so_often_and_no_more(fresh: Callable[..., Place]) -> N
     assert statuses == [200, 200, 200, 429]
     assert answer.json()["error"]["code"] == "rate_limit_exceeded"
     assert 1 <= int(answer.headers["retry-after"]) <= 20
+    assert answer.headers["x-ratelimit-limit-requests"] == "3"
+    assert answer.headers["x-ratelimit-remaining-requests"] == "0"
+    assert 0 < float(answer.headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
 
 
 async def test_the_host_is_called_by_its_own_names_only(place: Place) -> None:
@@ -95,6 +100,15 @@ async def test_a_key_does_what_its_scopes_say(place: Place) -> None:
     async with place.client("ines", scopes=frozenset({"metrics"})) as client:
         answer = await client.get("/v1/models")
     assert (answer.status_code, answer.json()["error"]["code"]) == (403, "missing_scope")
+
+
+async def test_every_answer_has_an_identifier_and_no_two_the_same(place: Place) -> None:
+    async with place.client("ines") as known, place.client() as nobody:
+        answers = [await known.get("/v1/models"), await known.get("/v1/nothing"), await nobody.get("/v1/models")]
+    told = [answer.headers["x-request-id"] for answer in answers]
+    assert all(re.fullmatch(r"req_[0-9a-f]{24}", one) for one in told)
+    assert len(set(told)) == 3
+    assert "x-ratelimit-limit-requests" not in answers[2].headers  # of whom there is no key, nothing is counted
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", "/v1/nothing"])
@@ -113,7 +127,7 @@ async def test_there_is_no_page(place: Place) -> None:
         for path in ("/docs", "/redoc", "/v1/models/", "/docs/oauth2-redirect"):
             answer = await client.get(path)
             assert answer.status_code == 404
-            assert answer.json()["error"]["code"] in {"unknown_url", "not_found"}
+            assert answer.json()["error"]["code"] in {"unknown_url", "model_not_found"}
 
 
 async def test_another_method_is_told_so(place: Place) -> None:

@@ -61,7 +61,8 @@ def test_every_gate_rule_has_a_heading() -> None:
 
 def test_every_errors_exit_code_and_status_are_its_familys_but_for_those_named() -> None:
     expected = {"Refused": (3, 403), "NotTrusted": (4, 409), "NotFound": (5, 404), "Unavailable": (6, 503)}
-    own = {errors.BadInput: 400, errors.LabelOutsideImage: 400, errors.Busy: 429, errors.QuotaSpent: 429}
+    own = {errors.BadInput: 400, errors.LabelOutsideImage: 400, errors.ContextTooLong: 400}
+    own |= {errors.Busy: 429, errors.QuotaSpent: 429}
     for name, (exit_code, status) in expected.items():
         family = getattr(errors, name)
         for kind in (family, *descendants(family)):

@@ -1,8 +1,8 @@
 """Reading what is sent: bytes within a limit, JSON of bounded depth, a body of known fields.
 
-Rules. Nothing is read beyond the limit. JSON is nested 64 deep at most, has neither NaN nor half a character, and a
-field that is not known is refused with its name. What the refusal says is where and what was expected; it does not
-repeat what was sent.
+Rules. Nothing is read beyond the limit. JSON is UTF-8 (RFC 8259), nested 64 deep at most, has neither NaN nor half a
+character, and a field that is not known is refused with its name. What the refusal says is where and what was expected;
+it does not repeat what was sent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from starlette.types import Message
 from casemate.console.faults import Fault, too_large
 
 MOST_NESTED = 64
-_PATIENCE_S = 60.0  # between two parts of a body
+_PATIENCE_S = 60.0  # between two parts of a body, and for all of it beside what its bytes may take
+_SLOWEST_BYTES_S = 4096
 _STRUCTURE = re.compile(rb"\"(?:[^\"\\]++|\\.)*+\\?(?:\"|\Z)|[\[\]{}]", re.DOTALL)  # an open end too: else quadratic
 _BAD = 400
 
@@ -50,12 +51,13 @@ def bounded(request: Request, *, most_bytes: int) -> Request:
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and len(length) < 20 and int(length) > most_bytes:
         raise too_large(most_bytes)
-    size = 0
+    size, began = 0, asyncio.get_running_loop().time()
 
     async def receive() -> Message:
         nonlocal size
+        left_s = began + _PATIENCE_S + size / _SLOWEST_BYTES_S - asyncio.get_running_loop().time()
         try:
-            message = await asyncio.wait_for(request.receive(), _PATIENCE_S)
+            message = await asyncio.wait_for(request.receive(), min(_PATIENCE_S, max(0.0, left_s)))
         except TimeoutError as why:
             raise Fault(408, "request_timeout", "The body did not come within its time.") from why
         size += len(message.get("body", b""))
@@ -92,7 +94,7 @@ def json_of(data: bytes) -> object:
     if _depth(data) > MOST_NESTED:
         raise _too_deep()
     try:
-        value: object = json.loads(data, parse_constant=_no_constant)
+        value: object = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be written, nor can a text that has it
     except UnicodeEncodeError as why:
         raise Fault(_BAD, "invalid_json", "The body has half a character (a lone surrogate).") from why

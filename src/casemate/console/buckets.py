@@ -14,6 +14,18 @@ from dataclasses import dataclass, field
 MOST_KEPT = 10_000
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What was taken out of a bucket: `wait_s` is 0 if there was one, else in how many whole seconds there will be.
+
+    `left` requests are in it now, and in `full_s` it is full again.
+    """
+
+    wait_s: int
+    left: int
+    full_s: float
+
+
 @dataclass
 class _Level:
     left: float
@@ -29,14 +41,16 @@ class Buckets:
     _levels: dict[str, _Level] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def take(self, name: str) -> int:
-        """Take one request out: 0 if there was one, else in how many whole seconds there will be one."""
+    def take(self, name: str) -> Taken:
+        """Take one request out, if there is one."""
         now, per_second = self.clock(), self.size / 60
         with self._lock:
             level = self._levels.pop(name, None) or _Level(float(self.size), now)
             left = min(float(self.size), level.left + (now - level.at) * per_second)
             taken = left >= 1
-            self._levels[name] = _Level(left - 1 if taken else left, now)
+            left = left - 1 if taken else left
+            self._levels[name] = _Level(left, now)
             if len(self._levels) > MOST_KEPT:
                 self._levels.pop(next(iter(self._levels)))  # the one that was used longest ago
-        return 0 if taken else max(1, math.ceil((1 - left) / per_second))
+        wait_s = 0 if taken else max(1, math.ceil((1 - left) / per_second))
+        return Taken(wait_s, int(left), (self.size - left) / per_second)

@@ -1,18 +1,20 @@
 """Every "no" of the API, as OpenAI's error object: the one place where errors become HTTP answers.
 
 Rules. A `CasemateError` has the status of its class (`casemate.errors`) and its facts beside OpenAI's fields; what is
-above the reader is NotFound in the words of what does not exist. A `Fault` is a "no" of the protocol: no key, a body
+above the reader is NotFound in the words of what does not exist. Where OpenAI's API has a code of its own for what is
+meant, it is said, because programs act on it. A `Fault` is a "no" of the protocol: no key, a body
 that cannot be read, too many requests. Our own mistake is a 500 that says nothing about itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.responses import JSONResponse
 
-from casemate.errors import CasemateError, Refused
+from casemate.errors import BadInput, CasemateError, ContextTooLong, NotFound, QuotaSpent, Refused
 
 _KINDS = {
     400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error",
@@ -20,21 +22,29 @@ _KINDS = {
 }  # fmt: skip
 
 
+# What programs look for by OpenAI's own codes, with the part of the request that it is about.
+_THEIRS: dict[type[CasemateError], tuple[str, str | None]] = {
+    ContextTooLong: ("context_length_exceeded", "messages"), QuotaSpent: ("insufficient_quota", None),
+}  # fmt: skip
+
+
 class Fault(Exception):  # noqa: N818
     """A "no" of the protocol; `param` names the part of the request that it is about."""
 
     def __init__(
-        self, status: int, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None
-    ) -> None:
+        self, status: int, code: str, message: str, *, param: str | None = None, retry_after_s: int | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         """Keep what the answer will say."""
         super().__init__(message)
         self.status, self.code, self.message, self.param = status, code, message, param
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.facts = retry_after_s, facts
 
     def response(self) -> JSONResponse:
         """The answer."""
         headers = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
-        return _answer(self.status, body(self.message, self.status, self.code, param=self.param), headers)
+        said = body(self.message, self.status, self.code, param=self.param, facts=self.facts)
+        return _answer(self.status, said, headers)
 
 
 def of(no: CasemateError) -> JSONResponse:
@@ -44,8 +54,9 @@ def of(no: CasemateError) -> JSONResponse:
 
 def error_of(no: CasemateError) -> dict[str, Any]:
     """The body of a deliberate error, as an answer or as the last event of a stream."""
-    code = "".join("_" + c.lower() if c.isupper() else c for c in type(no).__name__).lstrip("_")
-    return body(str(no), no.http_status, code, facts=no.facts())
+    own = "".join("_" + c.lower() if c.isupper() else c for c in type(no).__name__).lstrip("_")
+    code, param = _THEIRS.get(type(no), (own, None))
+    return body(str(no), no.http_status, code, param=param, facts=no.facts())
 
 
 def retry_of(no: CasemateError) -> dict[str, str]:
@@ -65,7 +76,16 @@ def body(
 
 def unsupported(what: str, instead: str, *, param: str | None = None) -> Fault:
     """What OpenAI's API has and this one has not, with what to do instead."""
-    return Fault(Refused.http_status, "not_supported", f"{what} is not supported: {instead}", param=param)
+    return Fault(BadInput.http_status, "not_supported", f"{what} is not supported: {instead}", param=param)
+
+
+@contextmanager
+def of_a_model() -> Iterator[None]:
+    """What is not found inside is the model that was named: it is not there, or above who asks."""
+    try:
+        yield
+    except NotFound as no:
+        raise Fault(no.http_status, "model_not_found", str(no), param="model", facts=no.facts()) from no
 
 
 def missing_scope(*scopes: str) -> Fault:

@@ -19,6 +19,7 @@ import uvicorn
 
 from casemate.console.app import make_app
 from casemate.console.desk import Console
+from casemate.console.wire import Wire, as_many_files_as_allowed
 from casemate.errors import BadInput, Unavailable
 from casemate.factory import Factory
 
@@ -48,6 +49,7 @@ def serve_api(factory: Factory, where: Listening, *, tell: Callable[[str], None]
     """Answer until stopped; `tell` gets the lines of the start."""
     if (where.tls_cert is None) != (where.tls_key is None):
         raise BadInput("TLS", expected="both a certificate and its private key", found="one of them")
+    as_many_files_as_allowed()
     listener = _bound(where)
     host, port = listener.getsockname()[:2]
     scheme = "http" if where.tls_cert is None else "https"
@@ -76,8 +78,8 @@ def _ending_by_signal() -> Iterator[None]:
 def config(console: Console, where: Listening) -> uvicorn.Config:
     """How uvicorn is to serve a console: nothing of a request is logged, nothing of a proxy is believed."""
     made = uvicorn.Config(
-        make_app(console), lifespan="on", ws="none", access_log=False, log_level="warning", server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=_ENDING_S, timeout_keep_alive=30,
+        make_app(console), http=Wire, lifespan="on", ws="none", access_log=False, log_level="error",
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=_ENDING_S, timeout_keep_alive=30,
         h11_max_incomplete_event_size=65536,
         ssl_certfile=where.tls_cert, ssl_keyfile=where.tls_key, backlog=_WAITING_CONNECTIONS,
     )  # fmt: skip

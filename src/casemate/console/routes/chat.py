@@ -40,7 +40,8 @@ async def chat(ask: Ask[ChatBody]) -> Response:
     marking = ask.mark(body.casemate.marking, "messages")
     project = ask.share
     pool = ask.console.pool
-    talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
+    with faults.of_a_model():
+        talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
     pieces = talk.pieces([said.message() for said in body.messages], body.drawn())
     answer = Answered(new_id("chatcmpl"), body.model, int(time.time()), talk)
     headers = ask.headers(talk.marking, [talk.release] if talk.release else [])

@@ -48,7 +48,8 @@ async def complete(ask: Ask[CompletionBody]) -> Response:
     prompt = body.prompt if isinstance(body.prompt, str) else body.prompt[0]
     marking, pool = ask.mark(body.casemate.marking, "prompt"), ask.console.pool
     project = ask.share
-    talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
+    with faults.of_a_model():
+        talk = await ask.do(lambda: ask.desk.converse(body.model, marking=marking, pool=pool, project=project))
     pieces = talk.pieces([Message("user", prompt)], body.sampling())
     releases = [talk.release] if talk.release else []
     about = {"id": new_id("cmpl"), "object": "text_completion", "created": int(time.time()), "model": body.model}

@@ -13,6 +13,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from casemate.console import faults
 from casemate.console.desk import Ask, Route
 from casemate.errors import NotFound
 from casemate.factory import Factory
@@ -41,7 +42,8 @@ async def get_model(ask: Ask[None]) -> Response:
     for offer in found:
         if named in {offer.entry.id, called(offer, found)}:
             return ask.json(_model(ask.desk, offer, found), marking=offer.marking)
-    raise NotFound(named, expected="a model that you may use", found="none")
+    with faults.of_a_model():
+        raise NotFound(named, expected="a model that you may use", found="none")
 
 
 def called(offer: Offer, found: Sequence[Offer]) -> str:

@@ -60,7 +60,8 @@ async def embeddings(ask: Ask[EmbeddingsBody]) -> Response:
     texts = [body.input] if isinstance(body.input, str) else body.input
     marking = ask.mark(body.casemate.marking, "texts")
     query = body.casemate.query
-    found = await ask.do(lambda: ask.desk.embed(body.model, texts, marking=marking, query=query))
+    with faults.of_a_model():
+        found = await ask.do(lambda: ask.desk.embed(body.model, texts, marking=marking, query=query))
     if body.dimensions not in {None, found.rows.shape[1]}:
         raise faults.unsupported("dimensions other than the model's", "leave it out", param="dimensions")
     data = [
@@ -77,7 +78,8 @@ async def reranked(ask: Ask[RerankBody]) -> Response:
     body = ask.body
     texts = [one if isinstance(one, str) else one.text for one in body.documents]
     marking = ask.mark(body.casemate.marking, "texts")
-    found = await ask.do(lambda: ask.desk.rerank(body.model, body.query, texts, marking=marking))
+    with faults.of_a_model():
+        found = await ask.do(lambda: ask.desk.rerank(body.model, body.query, texts, marking=marking))
     results: list[dict[str, Any]] = []
     for place, cosine in found.ranked[: body.top_n]:
         shown = {"document": {"text": texts[place]}} if body.return_documents else {}

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
-from casemate.errors import BadInput, Unavailable
+from casemate.errors import BadInput, ContextTooLong, Unavailable
 from casemate.modalities import find
 from casemate.serving.engines import Message, Piece, Sampling, Usage
 
@@ -81,19 +81,22 @@ class LlamaCpp:
                 yield Piece(event.get("content", ""), extra=extra)
 
     async def _next(self, said: asyncio.Queue[dict[str, Any]], given: int) -> dict[str, Any]:
+        if not said.empty():
+            return said.get_nowait()
         try:
-            return await asyncio.wait_for(said.get(), self._silence_s)
+            async with asyncio.timeout(self._silence_s):
+                return await said.get()
         except TimeoutError as why:
             self._model.kill()
             found = f"silence for {self._silence_s:g} s after {given} pieces"
             raise Unavailable(f"engine {self._name}", expected="an answer to its end", found=found) from why
 
 
-def too_long(tokens: int, context_tokens: int) -> BadInput:
+def too_long(tokens: int, context_tokens: int) -> ContextTooLong:
     """What is said of messages that leave no room in a context for one token of an answer."""
     expected = f"messages of fewer than {context_tokens} tokens, which is all that the model's context holds"
     found = f"{tokens} tokens, so {tokens - context_tokens + 1} too many; nothing was cut and nothing was answered"
-    return BadInput("messages", expected=expected, found=found)
+    return ContextTooLong("messages", expected=expected, found=found)
 
 
 def _into(loop: asyncio.AbstractEventLoop, said: asyncio.Queue[dict[str, Any]]) -> Any:
