@@ -88,6 +88,8 @@ def bare(text: str) -> str:
 
 def folded(word: str) -> str:
     """A word in small letters, without accents."""
+    if word.isascii():
+        return word.lower()
     return "".join(c for c in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(c))
 
 
