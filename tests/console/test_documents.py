@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +93,23 @@ async def test_a_file_without_a_marking_is_refused(library: Library) -> None:
 async def test_a_file_that_may_not_come_in_is_refused(library: Library, form: dict[str, str], code: str) -> None:
     answer = await sent(library.place, "ines", "a.txt", TIDES, **form)
     assert answer.json()["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    "where", ["starlette.datastructures.UploadFile.write", "casemate.factory.filing.shutil.copyfileobj"]
+)
+async def test_a_disk_that_is_full_says_so_as_a_file_is_received_and_as_it_is_filed(
+    library: Library, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = (await get(library, "/v1/files")).json()
+    monkeypatch.setattr(where, full)
+    answer = await sent(library.place, "ines", "a.txt", TIDES, marking="DR")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "disk_full")
+    assert "expected room to write, found No space left on device" in answer.json()["error"]["message"]
+    assert (await get(library, "/v1/files")).json() == before
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden", " x.txt", "x" * 300 + ".txt"])

@@ -7,7 +7,8 @@ asks gets it only if they may read that marking, which the verbs of the factory 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, unquote
@@ -15,6 +16,7 @@ from urllib.parse import quote, unquote
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from pydantic import BaseModel
+from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -27,6 +29,7 @@ from casemate.factory.site import ApiToml
 from casemate.markings import Marking
 from casemate.serving.engines import Usage
 from casemate.serving.pool import EnginePool
+from casemate.store.staging import full_disk_named
 
 # A request says the marking of what it sends by the header of the same name.
 MARKING, RELEASE, CEILING = "X-Casemate-Marking", "X-Casemate-Release", "X-Casemate-Ceiling"
@@ -101,6 +104,13 @@ class Ask(Generic[_B]):
     async def heavy(self, verb: Callable[[], _T]) -> _T:
         """Call a verb that decodes or inspects what was sent: so many at a time, the others wait."""
         return await run_sync(verb, limiter=self.console.heavy)
+
+    @asynccontextmanager
+    async def form(self, *, most_fields: int) -> AsyncIterator[FormData]:
+        """The form that was sent, with one file at most, which is on the site's disk until the block ends; DiskFull."""
+        with full_disk_named(self.desk.site.quarantine):
+            async with self.request.form(max_files=1, max_fields=most_fields) as form:
+                yield form
 
     def mark(self, text: str | None, thing: str) -> Marking:
         """The marking declared for what was sent; else the highest its sender may read.

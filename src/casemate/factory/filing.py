@@ -20,7 +20,7 @@ from casemate.factory.desk import Desk
 from casemate.factory.documents import documents, import_documents
 from casemate.modalities import find
 from casemate.store import get_manifest
-from casemate.store.staging import staging
+from casemate.store.staging import full_disk_named, staging
 
 KIND = "documents"
 _FILE = re.compile(r"file-([a-z2-7]{26})-([0-9a-f]{32})")
@@ -119,7 +119,10 @@ def file_away(
     """Take one file in as a document set of its own."""
     called = checked_file_name(name)
     desk.site.shelf.mkdir(mode=0o700, exist_ok=True)
-    with staging(desk.site.shelf, ".filed-") as place:  # not in the quarantine, which sweeps what is not its own
+    with (
+        full_disk_named(desk.site.shelf),
+        staging(desk.site.shelf, ".filed-") as place,
+    ):  # not in the quarantine, which sweeps what is not its own
         with (place / called).open("xb") as target:
             shutil.copyfileobj(source, target, _CHUNK)
         row = import_documents(

@@ -15,7 +15,7 @@ from casemate.console.faults import Fault
 
 async def detections(ask: Ask[None]) -> Response:
     """Detect over a scene."""
-    async with ask.request.form(max_files=1, max_fields=8) as form:
+    async with ask.form(most_fields=8) as form:
         scene, model = form.get("scene"), form.get("model")
         marking = ask.declared(form.get("marking") or None, "scene")
         if not isinstance(scene, UploadFile):

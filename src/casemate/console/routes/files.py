@@ -31,7 +31,7 @@ _PAGES = {
 
 async def upload(ask: Ask[None]) -> Response:
     """Take a file in."""
-    async with ask.request.form(max_files=1, max_fields=16) as form:
+    async with ask.form(most_fields=16) as form:
         file, purpose = form.get("file"), form.get("purpose")
         if not isinstance(file, UploadFile):
             raise Fault(400, "invalid_value", "The field 'file' must be a file.", param="file")
