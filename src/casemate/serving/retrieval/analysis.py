@@ -43,7 +43,8 @@ def words(text: str) -> list[str]:
     """The words of a text, folded to lower case and composed characters, in order."""
     folded = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).casefold()
     if not folded.isascii():
-        folded = "".join(c for c in folded if unicodedata.category(c) != "Cf")
+        for invisible in [c for c in set(folded) if unicodedata.category(c) == "Cf"]:
+            folded = folded.replace(invisible, "")
     return [word.replace(".", "") for word in _WORD.findall(folded)]
 
 

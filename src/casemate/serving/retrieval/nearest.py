@@ -85,10 +85,6 @@ class Part:
         """The numbers of what takes part."""
         return np.arange(self.length) if self.hidden is None else np.flatnonzero(~self.hidden)
 
-    def at(self, numbers: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """The rows of the segment that have these numbers."""
-        return numbers if self.rows is None else self.rows[numbers]
-
     def differ(self, query: Any, out: npt.NDArray[np.int32]) -> None:
         """Write in how many bits each differs from the sketch at `query`; more than all for what is hidden."""
         if self.rows is None:
@@ -138,11 +134,14 @@ class Field:
             found = Scored(rows, scores)
         return _best(found, k)
 
-    def key(self, row: int) -> tuple[str, int]:
-        """The key of a numbered row, and the number of its part."""
-        part = int(np.searchsorted(self.starts, row, side="right")) - 1
-        held = self.parts[part]
-        return held.segment.keys[held.at(np.array([row - self.starts[part]]))][0].decode("utf-8"), part
+    def named(self, found: Scored) -> Iterator[tuple[str, int, float]]:
+        """For each row its key, the number of its part, and its cosine."""
+        numbers = np.searchsorted(self.starts, found.rows, side="right") - 1
+        own = (found.rows - self.starts[numbers]).tolist()
+        for number, row, cosine in zip(numbers.tolist(), own, found.cosines.tolist(), strict=True):
+            part = self.parts[number]
+            key = part.segment.keys[row if part.rows is None else part.rows[row]]
+            yield key.decode("utf-8"), number, cosine
 
     def _spans(self) -> list[range]:
         """The parts in as many runs of about as many rows as there are threads to use."""

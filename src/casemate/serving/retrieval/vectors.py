@@ -164,9 +164,7 @@ def search_shards(
     if k < 1 or not parts:
         return []
     searched = Field(parts, query)
-    found = searched.nearest(k)
-    named = [(*searched.key(row), cosine) for row, cosine in zip(found.rows, found.cosines.tolist(), strict=True)]
-    near = [Near(key, cosine, owner[part]) for key, part, cosine in named]
+    near = [Near(key, cosine, owner[part]) for key, part, cosine in searched.named(searched.nearest(k))]
     return sorted(near, key=lambda one: (-one.cosine, one.key, one.shard))[:k]
 
 
