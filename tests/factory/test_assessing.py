@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from casemate.cli import root
-from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound, RunFailed
-from casemate.factory import Factory, assistant, models
+from casemate.errors import BadInput, NameTaken, NotAllowed, NotFound, RunFailed, Unavailable
+from casemate.factory import Factory, assistant, models, searching
 from casemate.factory.assessment import Wanted
 from casemate.factory.assessment_report import PAGE, SCORES, VERDICT
 from casemate.factory.desk import utc_now
@@ -225,6 +226,15 @@ def test_figures_of_two_assistants_are_refused(town: Town, monkeypatch: pytest.M
     with pytest.raises(RunFailed, match="assessment first: expected the same parts and documents throughout"):
         assessed(town.acting("ines"))
     assert assessed(town.acting("ines"))["figures"]["recall_at_1"]["value"] == 1.0
+
+
+def test_an_index_that_somebody_writes_meanwhile_ends_the_assessment(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = searching.hits
+    monkeypatch.setattr(searching, "hits", lambda *given, **more: replace(real(*given, **more), behind=True))
+    with pytest.raises(Unavailable, match="the index: expected one that nobody writes now, found one that somebody"):
+        assessed(town.acting("ines"))
 
 
 def test_an_engine_speaks_and_its_marking_joins(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
