@@ -77,6 +77,13 @@ def test_markings_around_pages_are_read_wherever_they_stand() -> None:
         assert texts("a.odt", makers.odf_with("<text:p>Le quai.</text:p>", "text", around=around), "odf")[0] == words
 
 
+def test_a_long_table_says_that_it_is_still_read() -> None:
+    told: list[int] = []
+    found = Found(Limits(), on_page=lambda: told.append(1))
+    blocks = list(find("csv").read(Source("a.csv", data=b"quai,nord\n" * 10_000), found))
+    assert (len(blocks), len(told)) == (500, 5)
+
+
 def test_a_subject_and_a_second_page_raise_what_is_suggested(read: ReadFiles) -> None:
     mail = b"From: a@example.fr\nSubject: =?iso-8859-1?Q?[DIFFUSION_RESTREINTE]_r=E9union?=\n\nBonjour.\n"
     found = read({"a.eml": mail, "b.md": b"# Note\n\nspecial france\n\nLe quai est ouvert.\n"})

@@ -89,7 +89,7 @@ def _sheet(table: Any, page: int, found: Found) -> Iterator[Block]:
         found.on_page()
         yield Block(table.get(f"{_TABLE}name", "")[:1000], page, kind="heading")
     rows = (_row(row) for row in table.iter(f"{_TABLE}table-row") if next(row.iterancestors(f"{_TABLE}table")) is table)
-    yield from tables((row for row in rows if row_text(row)), page)
+    yield from tables((row for row in rows if row_text(row)), found, page)
 
 
 def _row(row: Any) -> list[str]:

@@ -32,7 +32,7 @@ def read(source: Source, found: Found) -> Iterator[Block]:
             found.on_page()
             yield Block(sheet.title[:1000], page, kind="heading")
             rows = ([_cell(value) for value in row] for row in sheet.iter_rows(values_only=True))
-            yield from tables(rows, page)
+            yield from tables(rows, found, page)
         book.close()
         yield from _around_pages(stream)
 
