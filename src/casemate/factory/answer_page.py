@@ -12,7 +12,7 @@ from typing import Any
 
 from casemate.catalog import Entry
 from casemate.factory.desk import Desk
-from casemate.factory.policies import write_whole
+from casemate.store.whole import write_whole
 
 
 def mark_again(desk: Desk, entry: Entry, folder: Path) -> None:

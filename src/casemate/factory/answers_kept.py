@@ -13,12 +13,12 @@ from typing import Any
 from casemate.catalog import NewEntry
 from casemate.factory.answer_page import as_json, as_page, marked
 from casemate.factory.desk import Desk
-from casemate.factory.policies import write_whole
 from casemate.factory.reading import entry_row
 from casemate.markings import Marking
 from casemate.serving.answers import Answer
 from casemate.store import get_bytes, get_manifest, put_folder
 from casemate.store.staging import staging
+from casemate.store.whole import write_whole
 
 FORMAT = "casemate-answer/1"
 

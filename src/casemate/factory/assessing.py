@@ -33,6 +33,7 @@ from casemate.serving.pool import EnginePool
 from casemate.serving.retrieval import Filters
 from casemate.signing.canonical import dump
 from casemate.store import Digest, checkout, get_manifest
+from casemate.store.whole import write_whole
 
 DEPTH = 40  # how many passages are looked through for the rank of the document that answers
 _PARTS, _ANSWERS = "parts.json", "answers"
@@ -164,7 +165,7 @@ async def _answered(
             file = work / _ANSWERS / f"{put.digest}.json"
             if not file.is_file():
                 told = await _one(desk, bench, parts, put, entry, pool)
-                policies.write_whole(file, json.dumps(told).encode())
+                write_whole(file, json.dumps(told).encode())
             kept.append(json.loads(file.read_bytes()))
             if progress:
                 progress(number, len(bench.puts), "questions")
@@ -181,7 +182,7 @@ def _begun(work: Path, parts: Parts, sets: Sequence[Entry]) -> None:
     file = work / _PARTS
     if not file.is_file() or file.read_bytes() != said:
         shutil.rmtree(work / _ANSWERS, ignore_errors=True)
-        policies.write_whole(file, said)
+        write_whole(file, said)
     (work / _ANSWERS).mkdir(exist_ok=True)
 
 

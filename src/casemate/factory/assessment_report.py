@@ -14,7 +14,7 @@ from typing import Any
 
 from casemate.catalog import Entry, NewEntry
 from casemate.errors import NotFound
-from casemate.factory import assessment_page, models, policies
+from casemate.factory import assessment_page, models
 from casemate.factory.assessment import Bench, Parts, rules
 from casemate.factory.desk import Desk
 from casemate.gates import Facts, Scores, Verdict, verdict_statement
@@ -22,6 +22,7 @@ from casemate.gates.judge import ASSISTANT, judge
 from casemate.markings import Marking
 from casemate.store import Digest, put_folder
 from casemate.store.staging import staging
+from casemate.store.whole import write_whole
 
 SCORES, VERDICT, PAGE = "scores.json", "verdict.dsse.json", "assessment.html"
 
@@ -50,9 +51,9 @@ def registered(
         )
     )  # fmt: skip
     with staging(work, ".report-") as place:
-        policies.write_whole(place / SCORES, data)
-        policies.write_whole(place / VERDICT, desk.pen.sign(verdict_statement(verdict)).to_json())
-        policies.write_whole(place / PAGE, page)
+        write_whole(place / SCORES, data)
+        write_whole(place / VERDICT, desk.pen.sign(verdict_statement(verdict)).to_json())
+        write_whole(place / PAGE, page)
         manifest = put_folder(desk.store, place, move=True)
     said = {
         "modality": "language", "task": ASSISTANT, "engine": parts.facts["engine"], "assistant": str(parts.digest),

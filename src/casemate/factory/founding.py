@@ -25,6 +25,7 @@ from casemate.gates.policy import GatePolicy
 from casemate.markings import Clearance, Marking, Policy, shipped_policies
 from casemate.signing import PublicKey, Signer, Trust, TrustedKey, generate_key_file
 from casemate.store import open_store
+from casemate.store.whole import write_whole
 
 KEY_LIFE = timedelta(days=3 * 365)
 
@@ -45,7 +46,7 @@ def new_key(file: Path, passphrase: bytes | None) -> dict[str, str]:
     """Make a key pair: `file`, and `file`.pub beside it."""
     public = generate_key_file(file, passphrase, unprotected=passphrase is None)
     shared = file.with_name(file.name + ".pub")
-    policies.write_whole(shared, public.to_json())
+    write_whole(shared, public.to_json())
     return {"key": str(file), "public_key": str(shared), "keyid": public.keyid}
 
 
@@ -92,8 +93,8 @@ def _found(root: Path, founding: Founding, now: Callable[[], datetime]) -> None:
             (partial / folder).mkdir(mode=0o700)
         open_store("posix", partial / "objects")
         site_key = generate_key_file(partial / "keys" / "site.key", None, unprotected=True)
-        policies.write_whole(partial / "officer.pub.json", founding.pen.public.to_json())
-        policies.write_whole(partial / SITE_FILE, _settings(founding).encode())
+        write_whole(partial / "officer.pub.json", founding.pen.public.to_json())
+        write_whole(partial / SITE_FILE, _settings(founding).encode())
         _fill_catalog(partial, founding, site_key, now)
         partial.rename(root)
     except BaseException:

@@ -8,7 +8,6 @@ to open; it must be the latest registered, so that an older one put back is refu
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from casemate.serving.answers.prompts import PROMPTS_TYPE, Prompts
 from casemate.signing import Envelope, PublicKey, Signer, Trust, load_trust, sign_trust
 from casemate.signing.verify import verify
 from casemate.store import Digest, ObjectStore, get_bytes, put_bytes
-from casemate.store.staging import full_disk_named
+from casemate.store.whole import write_whole
 
 MARKINGS_TYPE = "application/vnd.casemate.marking-policy+toml"
 SITE_PROJECT = projects.SITE_PROJECT
@@ -153,17 +152,6 @@ def write_copy(root: Path, name: str, envelope: bytes) -> None:
     text = Envelope.from_json(envelope, thing=f"policy {name}").payload
     for file, data in ((folder / f"{name}.toml", text), (folder / f"{name}.dsse.json", envelope)):
         write_whole(file, data)
-
-
-def write_whole(file: Path, data: bytes) -> None:
-    """Write a file by temp, fsync and rename, so that it is whole or as before."""
-    partial = file.with_name(f".{file.name}.partial")
-    with full_disk_named(file.parent):
-        with partial.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(file)
 
 
 def pretty(value: object) -> bytes:

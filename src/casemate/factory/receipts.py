@@ -17,12 +17,13 @@ from casemate.catalog import Entry, NewEntry
 from casemate.errors import BadInput, BadSignature, NameTaken, NotFound
 from casemate.factory import peers, policies
 from casemate.factory.desk import Desk
-from casemate.factory.policies import SITE_PROJECT, write_whole
+from casemate.factory.policies import SITE_PROJECT
 from casemate.factory.writing import new_folder, small_file
 from casemate.gates.pen import unlock
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
 from casemate.store import get_bytes, put_bytes
+from casemate.store.whole import write_whole
 
 TRUST_FILE = "trust.dsse.json"
 _MAX_FILES = 10_000

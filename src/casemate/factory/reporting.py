@@ -17,12 +17,12 @@ from casemate.errors import BadInput, NotAllowed, NotFound
 from casemate.factory import passage, peers
 from casemate.factory.desk import Desk, Progress
 from casemate.factory.inspecting import INSPECTION, Inspected, formats_of, inspected
-from casemate.factory.policies import write_whole
 from casemate.factory.writing import new_folder, refuse_existing
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
 from casemate.signing.statement import read_instant
 from casemate.store import Digest, get_bytes
+from casemate.store.whole import write_whole
 
 
 def inspect(

@@ -20,7 +20,7 @@ from casemate.errors import BadInput, BadSignature, NotFound
 from casemate.factory import judging, passage, peers, searching
 from casemate.factory.desk import Desk
 from casemate.factory.passage import Placed
-from casemate.factory.policies import SITE_PROJECT, pretty, write_whole
+from casemate.factory.policies import SITE_PROJECT, pretty
 from casemate.factory.releases import RELEASE
 from casemate.factory.writing import new_folder, refuse_existing, small_file
 from casemate.gates import revoke as sign_revocation
@@ -28,6 +28,7 @@ from casemate.gates.pen import unlock
 from casemate.markings import Marking
 from casemate.signing import Envelope, Statement
 from casemate.store import put_bytes
+from casemate.store.whole import write_whole
 
 _HANDED_OUT = frozenset({
     "get", "detect", "airlock.receipt", "ask", "summarise", "translate", "minutes", "search", "docs.page", "docs.get",
