@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
@@ -177,8 +178,8 @@ def _loaded(start: dict[str, Any], voice: Voice) -> Runtime:
         os._exit(1)
     try:
         runtime = Runtime(start, voice)
-    except RuntimeError:  # it has said why on standard error
-        os._exit(1)
+    except RuntimeError:  # it says why on standard error, by a thread of its own: its end is waited for
+        sys.exit(1)
     voice.say({"ready": True})
     return runtime
 
