@@ -45,6 +45,7 @@ def main() -> None:
     said = options.parse_args()
     language_of(WORDS)  # its model is loaded once a process
     types(said.pages)
+    together(16)
     if said.long:
         long_pdf(said.long)
     if said.ocr:
@@ -63,6 +64,17 @@ def types(pages: int) -> None:
         print(
             f"  {name:8} {pages / seconds:8.1f} p/s   {called:24} {pages / theirs:8.1f} p/s   "
             f"characters {ours} / {length}   start of a process included"
+        )
+
+
+def together(count: int) -> None:
+    """One process reads the files of a set one after another: what each costs beside a file that is alone."""
+    for kind, make in (("docx", docx), ("html", html)):
+        files = {f"{pages:02d}.{kind}": make(pages) for pages in range(1, count + 1)}
+        middle = f"{(count + 1) // 2:02d}.{kind}"
+        alone, every = timed_read({middle: files[middle]})[1], timed_read(files)[1]
+        print(
+            f"  {kind}: alone {1000 * alone:.0f} ms, one of {count} in a set {1000 * every / count:.0f} ms (processor)"
         )
 
 
