@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from casemate.serving.answers import Answer, Citation, Note
 
 WORDS = {
-    "fr": {"sources": "Sources", "page": "p.", "open": "ouvrir", "kept": "conservée", "engine": "moteur",
-           "prompts": "consignes", "decisions": "Décisions", "actions": "Actions", "people": "Participants",
-           "line": "ligne", "masked": "masqués", "none": "aucun", "suggested": "marquage probable",
-           "written": "écrit dans le texte", "resembles": "ressemble à un document",
-           "advice": "Suggestion seulement : une personne décide."},
-    "en": {"sources": "Sources", "page": "p.", "open": "open", "kept": "kept", "engine": "engine",
-           "prompts": "prompts", "decisions": "Decisions", "actions": "Actions", "people": "Participants",
-           "line": "line", "masked": "masked", "none": "none", "suggested": "likely marking",
-           "written": "written in the text", "resembles": "resembles a document",
-           "advice": "A suggestion only: a person decides."},
+    "fr": {"sources": "Sources", "read": "Passages lus", "page": "p.", "open": "ouvrir", "kept": "conservée",
+           "engine": "moteur", "prompts": "consignes", "decisions": "Décisions", "actions": "Actions",
+           "people": "Participants", "line": "ligne", "masked": "masqués", "none": "aucun",
+           "suggested": "marquage probable", "written": "écrit dans le texte",
+           "resembles": "ressemble à un document", "advice": "Suggestion seulement : une personne décide."},
+    "en": {"sources": "Sources", "read": "Passages read", "page": "p.", "open": "open", "kept": "kept",
+           "engine": "engine", "prompts": "prompts", "decisions": "Decisions", "actions": "Actions",
+           "people": "Participants", "line": "line", "masked": "masked", "none": "none",
+           "suggested": "likely marking", "written": "written in the text",
+           "resembles": "resembles a document", "advice": "A suggestion only: a person decides."},
 }  # fmt: skip
 
 
@@ -61,9 +61,9 @@ def end(desk: Desk, answer: Answer, kept: Sequence[dict[str, Any]] = ()) -> None
     """What stands below an answer: its sources, notes, what answered, its marking."""
     words = WORDS[answer.language]
     click.echo(answer.text if not answer.sentences else "")
-    if answer.cited:
-        click.echo(f"\n{words['sources']}")
-        for citation in answer.cited:
+    if answer.shown:
+        click.echo(f"\n{words['sources'] if answer.cited else words['read']}")
+        for citation in answer.shown:
             click.echo(_source(citation, words))
     click.echo()
     told = {words["engine"]: answer.engine, words["prompts"]: answer.prompts}

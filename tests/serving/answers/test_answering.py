@@ -132,6 +132,8 @@ def test_a_question_whose_own_words_stand_in_a_passage_is_answered_where_a_searc
 def test_an_engine_that_says_that_the_passages_do_not_answer_is_believed():
     said = answered("Qui dirige ?", FOUND, Says("Les passages ne répondent pas."))
     assert (said.refused, said.reasons) == (True, ("abstained",))
+    assert said.citations  # what it read is told, so that the reader may judge
+    assert [c["passage"] for c in said.to_json()["citations"]] == [c.passage for c in said.citations]
 
 
 # ── Marking ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from casemate.errors import Busy, Unavailable
 from casemate.markings import Marking, Policy
 from casemate.serving.answers.confidence import sure
 from casemate.serving.answers.context import Context, Question, assemble, flags, sources_of
-from casemate.serving.answers.events import Answer, Done, Event, Note, Passages, Sentence
+from casemate.serving.answers.events import ABSTAINED, Answer, Done, Event, Note, Passages, Sentence
 from casemate.serving.answers.filters import Filters
 from casemate.serving.answers.notes import NOTHING, note, wording
 from casemate.serving.answers.prompts import Prompts
@@ -112,7 +112,7 @@ async def answer(
         async with aclosing(spoken):
             async for sentence in spoken:
                 yield sentence
-    if not draft.sentences and not draft.counts["abstained"]:
+    if not draft.sentences and not draft.counts[ABSTAINED]:
         if engine is not None and engine.name != QUOTE:
             draft.counts["quoted instead"] = 1
         for quoted in quote(question.text, context.sources, filters):
@@ -196,7 +196,7 @@ async def _checked(
     """The sentence as it may be shown, or None with its reason counted."""
     said = uncited(cut.text)
     if _ABSTAINS.search(said):
-        draft.counts["abstained"] += 1
+        draft.counts[ABSTAINED] += 1
         return None
     filtered = filters.apply(said, texts)
     if filtered.found:
@@ -233,8 +233,8 @@ def _notes(draft: _Draft, language: str) -> tuple[Note, ...]:
     if draft.counts["filtered"]:
         kinds = ", ".join(sorted(draft.filtered))
         told.append(note("filtered", language, count=draft.counts["filtered"], kinds=kinds))
-    if draft.counts["abstained"] and not draft.sentences:
-        told.append(note("abstained", language))
+    if draft.counts[ABSTAINED] and not draft.sentences:
+        told.append(note(ABSTAINED, language))
     return tuple(told)
 
 
@@ -243,7 +243,7 @@ def _whole(
     notes: tuple[Note, ...], marking: Marking,
 ) -> Answer:  # fmt: skip
     refused = not draft.sentences
-    reasons = ("abstained",) if draft.counts["abstained"] else (NOTHING,)
+    reasons = (ABSTAINED,) if draft.counts[ABSTAINED] else (NOTHING,)
     text = "".join(sentence.before + sentence.written for sentence in draft.sentences)
     return Answer(
         text=wording(NOTHING, question.language) if refused else text,

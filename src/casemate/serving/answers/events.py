@@ -16,8 +16,9 @@ from casemate.serving.engines import Usage
 from casemate.serving.retrieval.passages import Box, Passage
 
 PASTED: Final = "pasted"  # where a document set's identifier would stand
+ABSTAINED: Final = "abstained"
 
-__all__ = ["PASTED", "Answer", "Citation", "Done", "Event", "Note", "Passages", "Sentence", "cite"]
+__all__ = ["ABSTAINED", "PASTED", "Answer", "Citation", "Done", "Event", "Note", "Passages", "Sentence", "cite"]
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,11 @@ class Answer:
         return tuple(citation for citation in self.citations if citation.number in named)
 
     @property
+    def shown(self) -> tuple[Citation, ...]:
+        """The citations that are told with the answer: all that the engine had, where it did not find the answer."""
+        return self.citations if self.refused and ABSTAINED in self.reasons else self.cited
+
+    @property
     def entries(self) -> tuple[str, ...]:
         """The document sets whose passages were put before the engine, in order; a pasted text is of none."""
         return tuple(dict.fromkeys(c.entry for c in self.citations if c.entry != PASTED))
@@ -148,7 +154,7 @@ class Answer:
         usage = self.usage
         return {
             "text": self.text, "sentences": [s.to_json() for s in self.sentences],
-            "citations": [c.to_json() for c in self.cited], "notes": [n.to_json() for n in self.notes],
+            "citations": [c.to_json() for c in self.shown], "notes": [n.to_json() for n in self.notes],
             "passages": len(self.citations), "marking": str(self.marking), "refused": self.refused,
             "reasons": list(self.reasons), "engine": self.engine, "releases": list(self.releases),
             "prompts": self.prompts, "language": self.language,
