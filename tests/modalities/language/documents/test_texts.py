@@ -129,6 +129,8 @@ def test_clean_text_is_clean(text: str) -> None:
         ("Classification: Secret", ["S"]),
         ("Document classifié SECRET", ["S"]),
         ("SECRET DÉFENSE", ["S"]),
+        ("CONFIDENTIEL DÉFENSE", ["S"]),
+        ("CONFIDENTIEL", []),
         ("TRES SECRET DEFENSE", ["TS"]),
         ("DIFFUSION RESTREINTE | Ministère des Armées", ["DR"]),
         ("Subject: [DR SPECIAL FRANCE] plan du port", ["DR//REL TO FRA"]),
