@@ -8,7 +8,7 @@ import pytest
 
 from casemate.airlock import ScanLimits, admit, scanners
 from casemate.airlock.formats import FORMATS, IMAGERY
-from casemate.airlock.inspect import inspect, yara_rules
+from casemate.airlock.inspect import inspect
 from casemate.airlock.pool import Order
 from casemate.airlock.rounds import worth_starting
 from casemate.airlock.scanners import types_of
@@ -39,18 +39,6 @@ def test_what_is_hidden_at_the_end_of_any_format_is_found(
         assert set(file.scanners) >= set(scanners.of_every_file()), file.path
         expected = {x.expected for x in file.findings if x.rule == "yara" and not x.note}
         assert f"no match of the rule {rule}" in expected, file.path
-
-
-@pytest.mark.parametrize("at", [0, (1 << 20) - len(EICAR), (1 << 20) - 10, 1 << 20, (3 << 20) - len(EICAR)])
-@pytest.mark.parametrize("size", [1 << 20, 3 << 20])
-def test_a_file_that_is_read_and_one_that_is_mapped_are_searched_alike(tmp_path: Path, size: int, at: int) -> None:
-    yara_rules.prepare("")
-    file = tmp_path / "file"
-    data = bytearray(max(size, at + len(EICAR)))
-    data[at : at + len(EICAR)] = EICAR
-    file.write_bytes(data)
-    (finding,) = yara_rules.scan(file, "text", ScanLimits())
-    assert finding.found == f"the EICAR test file, which stands for a virus, at byte {at}"
 
 
 def test_the_types_that_a_delivery_can_hold_are_those_that_agree_with_its_names() -> None:

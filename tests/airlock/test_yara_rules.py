@@ -162,9 +162,9 @@ def test_notes_of_a_rule_refuse_where_the_caller_says_so(arrive: Arrive, inspect
 @pytest.mark.parametrize(
     ("rules", "found"),
     [
-        ("rule a {\n condition: tru\n}", r'line 2: undefined identifier "tru"'),
-        ('include "/etc/passwd"', r"line 1: includes are disabled"),
-        ("rule a { condition: true }\nrule a { condition: true }", r'line 2: duplicated identifier "a"'),
+        ("rule a {\n condition: tru\n}", r"error\[E009\]: unknown identifier `tru` --> line:2:13"),
+        ('include "/etc/passwd"', r"error\[E044\]: include statements not allowed --> line:1:1"),
+        ("rule a { condition: true }\nrule a { condition: true }", r"error\[E012\]: duplicate rule `a` --> line:2:6"),
     ],
 )
 def test_rules_that_do_not_compile_are_bad_input_naming_the_line(

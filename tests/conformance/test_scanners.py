@@ -38,7 +38,7 @@ def test_what_it_says_of_every_file_and_of_preparing_is_understood(name: str) ->
 
 @pytest.mark.parametrize("name", scanners.names())
 def test_to_import_it_loads_no_heavy_library(name: str) -> None:
-    heavy = "{'numpy', 'onnx', 'picklescan', 'pyarrow', 'pypdf', 'rasterio', 'yara', 'miniaudio'}"
+    heavy = "{'numpy', 'onnx', 'picklescan', 'pyarrow', 'pypdf', 'rasterio', 'yara_x', 'miniaudio'}"
     script = f"import sys, casemate.airlock.inspect.{name}; print(sorted({heavy} & sys.modules.keys()))"
     said = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
     assert said.stdout == "[]\n"

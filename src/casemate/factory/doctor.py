@@ -23,7 +23,7 @@ from casemate.modalities import find, names
 _NEEDED = (
     "click", "cryptography", "cyclonedx-python-lib", "fastcdc", "jinja2", "matplotlib", "miniaudio", "numpy", "onnx",
     "onnxruntime", "picklescan", "pillow", "pyarrow", "pydantic", "pypdf", "raptorq", "rasterio", "rich", "safetensors",
-    "scipy", "sqlalchemy", "torch", "yara-python", "zstandard",
+    "scipy", "sqlalchemy", "torch", "yara-x", "zstandard",
 )  # fmt: skip
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _LEAST_FREE_BYTES = 5 * 10**9

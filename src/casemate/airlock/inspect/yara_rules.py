@@ -9,9 +9,9 @@ another encoding than UTF-8 is read as it is, and once more as UTF-8, since rule
 from __future__ import annotations
 
 import hashlib
-import mmap
 from collections.abc import Iterator
 from importlib import resources
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,21 @@ from casemate.airlock.text import in_utf_8
 from casemate.errors import BadInput
 
 READS_EVERY_FILE = True
-WINDOW_BYTES = 256 << 20
+WINDOW_BYTES = 64 << 20
 OVERLAP_BYTES = 1 << 20
-_READ_WHOLE_BYTES = 1 << 20  # below that, reading is faster than mapping
 _OURS, _SITE = "casemate", "site"
 _prepared: dict[str, Any] = {}
 
 
 def prepare(rules: str, types: frozenset[str] = frozenset()) -> None:  # noqa: ARG001  one signature for all
     """Compile our rules and the site's; BadInput naming the line of a site's rule that does not compile."""
-    import yara
+    import yara_x
 
-    _compile({_SITE: rules})
     sources = {_OURS: own_rules(), _SITE: rules}
     digests = {f"rules of {name}": _digest(text) for name, text in sources.items() if text}
-    _prepared.update(rules=_compile(sources), versions={"yara": yara.YARA_VERSION, "yara_rules": "1", **digests})
+    scanner = yara_x.Scanner(_compile(sources))
+    scanner.fast_scan(True)
+    _prepared.update(scanner=scanner, versions={"yara": version("yara-x"), "yara_rules": "2", **digests})
 
 
 def own_rules() -> str:
@@ -54,30 +54,38 @@ def versions() -> dict[str, str]:
 
 def scan(file: Path, type_name: str, limits: ScanLimits) -> list[Finding]:
     """A finding for each rule that matches."""
-    import yara
+    import yara_x
 
     _prepare_once()
     size = file.stat().st_size
     timeout_s = max(1, int(limits.time_for(size) / 2))
     found: dict[str, Finding] = {}
+    scanner = _prepared["scanner"]
+    scanner.set_timeout(timeout_s)
     try:
         for start, window in chain(_windows(file, size), _older(in_utf_8(file, type_name, limits))):
-            for match in _prepared["rules"].match(data=window, timeout=timeout_s, fast=True):
-                found.setdefault(f"{match.namespace}.{match.rule}", _finding(match, start))
-    except yara.TimeoutError:
+            for rule in scanner.scan(window).matching_rules:
+                found.setdefault(f"{rule.namespace}.{rule.identifier}", _finding(rule, start))
+    except yara_x.TimeoutError:
         return [*found.values(), Finding("yara", f"rules that end within {timeout_s} s", "no end")]
-    except yara.Error as why:
+    except yara_x.ScanError as why:
         return [*found.values(), Finding("yara", "rules that can be applied", str(why)[:200])]
     return list(found.values())
 
 
 def _compile(sources: dict[str, str]) -> Any:
-    import yara
+    import yara_x
 
-    try:
-        return yara.compile(sources=sources, includes=False)
-    except yara.Error as why:
-        raise BadInput("rules of the site", expected="YARA rules that compile", found=str(why)[:200]) from why
+    compiler = yara_x.Compiler(includes_enabled=False)
+    for name, text in sources.items():
+        compiler.new_namespace(name)
+        try:
+            compiler.add_source(text)
+        except yara_x.CompileError as why:
+            told = " ".join(str(why).split())[:200]
+            whose = "the site" if name == _SITE else name
+            raise BadInput(f"rules of {whose}", expected="YARA rules that compile", found=told) from why
+    return compiler.build()
 
 
 def _digest(text: str) -> str:
@@ -89,25 +97,22 @@ def _prepare_once() -> None:
         prepare("")
 
 
-def _windows(file: Path, size: int) -> Iterator[tuple[int, Any]]:
+def _windows(file: Path, size: int) -> Iterator[tuple[int, bytes]]:
     """Where each window begins, and its bytes."""
-    if size <= _READ_WHOLE_BYTES:
-        yield 0, file.read_bytes()
-        return
     with file.open("rb") as stream:
         for start in range(0, max(1, size - OVERLAP_BYTES), WINDOW_BYTES - OVERLAP_BYTES):
-            length = min(WINDOW_BYTES, size - start)
-            with mmap.mmap(stream.fileno(), length, access=mmap.ACCESS_READ, offset=start) as window:
-                yield start, window
+            stream.seek(start)
+            yield start, stream.read(WINDOW_BYTES)
 
 
-def _older(data: bytes | None) -> Iterator[tuple[int, Any]]:
+def _older(data: bytes | None) -> Iterator[tuple[int, bytes]]:
     if data is not None:
         yield 0, data
 
 
-def _finding(match: Any, start: int) -> Finding:
-    where = min((i.offset for string in match.strings for i in string.instances), default=None)
-    what = " ".join(str(match.meta.get("description", "a match")).split())[:200]
+def _finding(rule: Any, start: int) -> Finding:
+    where = min((match.offset for pattern in rule.patterns for match in pattern.matches), default=None)
+    meta = dict(rule.metadata)
+    what = " ".join(str(meta.get("description", "a match")).split())[:200]
     found = what if where is None else f"{what}, at byte {start + where}"
-    return Finding("yara", f"no match of the rule {match.rule}", found, note=match.meta.get("note") is True)
+    return Finding("yara", f"no match of the rule {rule.identifier}", found, note=meta.get("note") is True)
