@@ -106,7 +106,7 @@ def test_a_body_that_loads_is_a_note(tmp_path: Path) -> None:
         (b"Hello: you\n\nwords\n", "neither"),
         (b"words without headers\n", ".eml"),
         (eml().replace(b"Content-Transfer-Encoding: 8bit", b"Content-Transfer-Encoding: x-own"), "x-own"),
-        (eml().replace(b'charset="utf-8"', b'charset="none-such"'), "no such encoding"),
+        (eml().replace(b'charset="utf-8"', b'charset="none-such"'), "'none-such'"),
         (eml(("a.txt", NOTE)).replace(b"--\n", b"\n"), "CloseBoundaryNotFoundDefect"),
         (eml(("a.txt", NOTE)).replace(b"multipart/mixed", b"multipart/encrypted"), "multipart/encrypted"),
         (b"From: a@b.fr\nContent-Type: message/external-body; access-type=URL\n\n\n", "message/external-body"),

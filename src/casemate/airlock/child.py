@@ -99,7 +99,7 @@ def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding 
         return Finding("format", "an image without side files", f"{sidecar}, which image readers open by name")
     if type_name not in allowed:
         found = f"{type_name} archive" if type_name in formats.ARCHIVES else type_name
-        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{found}{_hint(found, path)}")
+        return Finding("format", f"one of {formats.names_allowed(allowed)}", f"{found}{_hint(found, path, allowed)}")
     if not formats.agrees(type_name, path):
         end = formats.ending(path)
         expected = f"a name ending in {_endings(type_name)}, as its bytes are {type_name}"
@@ -107,7 +107,7 @@ def _refuse_type(type_name: str, path: str, allowed: frozenset[str]) -> Finding 
     return None
 
 
-def _hint(found: str, path: str) -> str:
+def _hint(found: str, path: str, allowed: frozenset[str]) -> str:
     """What to do about a type that is not allowed."""
     end = formats.ending(path)
     if found == "pickle" or (found == "zip archive" and end in _CHECKPOINTS):
@@ -117,7 +117,7 @@ def _hint(found: str, path: str) -> str:
         return "; if it is encrypted, save it without a password" if encrypted else "; save it as .docx, .xlsx or .pptx"
     if found == "zip archive" and end in _WITH_MACROS:
         return "; a document with macros: save it without them"
-    if found == "zip archive" and any(end in known.endings for known in formats.FORMATS.values() if end):
+    if found == "zip archive" and "ooxml" in allowed and any(end in f.endings for f in formats.FORMATS.values() if end):
         return f", which is not what .{end} says: a document of Office is named by its kind"
     return "; unpack it first" if found.endswith("archive") else ""
 
