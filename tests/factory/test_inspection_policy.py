@@ -65,5 +65,5 @@ def test_notes_refuse_where_the_policy_says_so(town: Town) -> None:
 
 def test_rules_that_do_not_compile_are_named_by_their_line(town: Town) -> None:
     ask(town, 'rules = ""', "rules = '''rule broken { condition: nonsense }'''")
-    with pytest.raises(BadInput, match="line 1"):
+    with pytest.raises(BadInput, match="line:1:26"):
         bring(town, papers(town, "harmless"))

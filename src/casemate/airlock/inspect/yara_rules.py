@@ -102,7 +102,7 @@ def _windows(file: Path, size: int) -> Iterator[tuple[int, bytes]]:
     with file.open("rb") as stream:
         for start in range(0, max(1, size - OVERLAP_BYTES), WINDOW_BYTES - OVERLAP_BYTES):
             stream.seek(start)
-            yield start, stream.read(WINDOW_BYTES)
+            yield start, stream.read(min(WINDOW_BYTES, size - start))  # as many bytes are set aside
 
 
 def _older(data: bytes | None) -> Iterator[tuple[int, bytes]]:
