@@ -37,7 +37,6 @@ from casemate.serving.retrieval import Hit, Passage
 
 __all__ = ["PASSAGES", "Kept", "Wish", "ask", "keep", "summarise"]
 
-_QUERY_CHARACTERS = 4000
 _PASTED = {"fr": "Texte fourni", "en": "Pasted text"}
 
 
@@ -75,9 +74,7 @@ def _asked(desk: Desk, question: str, wish: Wish, pool: EnginePool) -> tuple[Que
     marking = declared(desk, wish.marking, "pasted text" if wish.pasted else "question")
     language = wish.language or language_of(question, desk.site.language)
     asked = Question(question, marking, language, wish.turns, desk.reader.ceiling)
-    before = [turn.text for turn in wish.turns if turn.role == "user"][-1:]
-    query = " ".join([question, *before])[:_QUERY_CHARACTERS]
-    found = searching.hits(desk, query, filters=wish.filters, limit=wish.limit, within=wish.within)
+    found = searching.hits(desk, asked.query, filters=wish.filters, limit=wish.limit, within=wish.within)
     own = pasted(wish.pasted, question, marking, title=_PASTED[language], language=language) if wish.pasted else ()
     hits = tuple(sorted([*own, *found.hits], key=lambda hit: -hit.confidence))[: wish.limit]
     markings = [marking, *(turn.marking for turn in wish.turns), *(hit.passage.marking for hit in hits)]

@@ -129,6 +129,13 @@ def test_a_question_whose_own_words_stand_in_a_passage_is_answered_where_a_searc
     assert answered("Combien de temps le registre du général Martin est-il conservé ?", found).refused
 
 
+def test_a_question_that_means_the_one_before_it_is_held_against_both():
+    found, asked = hits(REGISTER, confidence=0.1), "Et par qui ?"
+    assert answered(Question(asked, NP, "fr"), found).refused
+    before = Turn("user", "Combien de temps le registre des visiteurs est-il conservé ?", NP)
+    assert not answered(Question(asked, NP, "fr", (before,)), found).refused
+
+
 def test_an_engine_that_says_that_the_passages_do_not_answer_is_believed():
     said = answered("Qui dirige ?", FOUND, Says("Les passages ne répondent pas."))
     assert (said.refused, said.reasons) == (True, ("abstained",))

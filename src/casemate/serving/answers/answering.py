@@ -95,7 +95,7 @@ async def answer(
     """
     own = question.own_marking(grounding.releases)
     admitted = [hit for hit in hits if question.admits(hit.passage.marking)]
-    if sure(question.text, admitted) < grounding.thresholds.confidence:
+    if sure(question.query, admitted) < grounding.thresholds.confidence:
         yield Done(_refusal(question, engine, grounding, own))
         return
     # Engines count tokens by asking their process: the loop that streams to others must not wait for it.

@@ -23,6 +23,7 @@ from casemate.serving.engines import Engine, Message
 from casemate.serving.retrieval.passages import Hit
 
 MAX_QUESTION_CHARACTERS = 10_000  # what a search takes too
+MAX_QUERY_CHARACTERS = 4000
 ROLES = ("user", "assistant")
 
 
@@ -55,6 +56,12 @@ class Question:
         if len(self.text) > MAX_QUESTION_CHARACTERS:
             found = f"{len(self.text)} characters"
             raise BadInput("question", expected=f"at most {MAX_QUESTION_CHARACTERS} characters", found=found)
+
+    @property
+    def query(self) -> str:
+        """What is searched, and held against what was found: the question, and the one before it that it may mean."""
+        before = [turn.text for turn in self.turns if turn.role == "user"][-1:]
+        return " ".join([self.text, *before])[:MAX_QUERY_CHARACTERS]
 
     def own_marking(self, releases: Sequence[Marking]) -> Marking:
         """The join of the question's marking, its conversation's and the releases'; AboveCeiling above the ceiling."""
