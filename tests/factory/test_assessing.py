@@ -169,9 +169,8 @@ def test_a_question_whose_document_is_above_the_reader_is_left_out_like_one_that
     assert assessed(town.acting("lea"), "more", name="third")["left_out"] == 0
 
 
-def test_an_assessment_that_was_stopped_goes_on_from_the_answers_that_it_has(
-    town: Town, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def stopped_at_the_third(town: Town, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """An assessment that is stopped at its third question; what was asked, then and from then on."""
     heard: list[str] = []
     real = assistant.ask
 
@@ -184,6 +183,13 @@ def test_an_assessment_that_was_stopped_goes_on_from_the_answers_that_it_has(
     monkeypatch.setattr(assistant, "ask", stopping)
     with pytest.raises(KeyboardInterrupt):
         assessed(town.acting("ines"))
+    return heard
+
+
+def test_an_assessment_that_was_stopped_goes_on_from_the_answers_that_it_has(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = stopped_at_the_third(town, monkeypatch)
     seen: list[tuple[int, int, str]] = []
     told = town.acting("ines").assess(Wanted(("questions",), "first", "open"),
                                       progress=lambda *step: seen.append(step))  # fmt: skip
@@ -195,18 +201,7 @@ def test_an_assessment_that_was_stopped_goes_on_from_the_answers_that_it_has(
 
 
 def test_it_begins_anew_where_what_is_searched_has_changed(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard: list[str] = []
-    real = assistant.ask
-
-    def stopping(desk: Any, question: str, wish: Any, *, pool: Any) -> Any:
-        heard.append(question)
-        if len(heard) == 3:
-            raise KeyboardInterrupt
-        return real(desk, question, wish, pool=pool)
-
-    monkeypatch.setattr(assistant, "ask", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        assessed(town.acting("ines"))
+    heard = stopped_at_the_third(town, monkeypatch)
     brought(town, "other", {"autre.txt": "Le vélo est rouge."}, marking="NP", project="open", by="ines")
     assessed(town.acting("ines"))
     assert len(heard) == 3 + 4
